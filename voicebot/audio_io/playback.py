@@ -1,0 +1,113 @@
+"""The buffer between synthesis and a speaker: plain data, driven by whoever owns the device's clock.
+
+It knows for every sample whether it was played, and when: what was heard follows from that and from nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from voicebot.audio import Pcm, first_audible_sample, samples_from_ms, silence
+
+_RAMP_SAMPLES: Final = samples_from_ms(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A stretch of one tag's audio that went to the speaker at `start_sample` of the timeline."""
+
+    tag: Hashable
+    start_sample: int
+    samples: int
+    audible_sample: int | None
+    """The first sample above 1 % of full scale, on the timeline; None if the stretch has none."""
+
+
+class PlaybackBuffer:
+    """Tagged audio waiting to be played, in order. Whoever pushes waits for room; nothing here blocks."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Hashable, Pcm]] = deque()
+        self._queued_samples = 0
+        self._gain = 1.0
+        self._target_gain = 1.0
+        self._fading = False
+        self._listeners: list[Callable[[tuple[Played, ...]], None]] = []
+
+    @property
+    def queued_samples(self) -> int:
+        """How much is waiting to be played."""
+        return self._queued_samples
+
+    def subscribe(self, listener: Callable[[tuple[Played, ...]], None]) -> Callable[[], None]:
+        """Call `listener` after every pull with what was played, if only silence with (); return how to stop that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def push(self, tag: Hashable, pcm: Pcm) -> None:
+        """Append audio. A fade that is under way is finished first."""
+        if self._fading:
+            self._drop()
+        if len(pcm):
+            self._waiting.append((tag, pcm))
+            self._queued_samples += len(pcm)
+
+    def set_gain(self, gain: float) -> None:
+        """Move to a gain, linear, within 10 ms of the next audio played."""
+        self._target_gain = gain
+
+    def fade_out(self) -> None:
+        """Fade what is playing to silence within 10 ms and drop the rest."""
+        if self._waiting:
+            self._fading = True
+            self._target_gain = 0.0
+
+    def pull(self, start_sample: int, samples: int) -> Pcm:
+        """Take the next `samples` to play, which will be heard from `start_sample` on; silence where none wait."""
+        out = silence(samples)
+        played: list[Played] = []
+        filled = 0
+        while self._waiting and filled < samples:
+            tag, pcm = self._waiting.popleft()
+            taken = pcm[: samples - filled]
+            if len(taken) < len(pcm):
+                self._waiting.appendleft((tag, pcm[len(taken) :]))
+            out[filled : filled + len(taken)] = taken
+            played.append(Played(tag, start_sample + filled, len(taken), None))
+            filled += len(taken)
+        self._queued_samples -= filled
+        if filled:
+            self._apply_gain(out[:filled])
+            played = [self._with_audible(stretch, out, start_sample) for stretch in played]
+        if self._fading:
+            self._drop()
+        for listener in tuple(self._listeners):
+            listener(tuple(played))
+        return out
+
+    def _apply_gain(self, out: Pcm) -> None:
+        if self._gain == self._target_gain == 1.0:
+            return
+        ramp = np.full(len(out), self._target_gain, np.float32)
+        moving = min(len(out), _RAMP_SAMPLES)
+        ramp[:moving] = np.linspace(self._gain, self._target_gain, moving, dtype=np.float32)
+        out[:] = (out * ramp).astype(np.int16)
+        self._gain = self._target_gain
+
+    @staticmethod
+    def _with_audible(stretch: Played, out: Pcm, start_sample: int) -> Played:
+        begin = stretch.start_sample - start_sample
+        found = first_audible_sample(out[begin : begin + stretch.samples])
+        audible = None if found is None else stretch.start_sample + found
+        return Played(stretch.tag, stretch.start_sample, stretch.samples, audible)
+
+    def _drop(self) -> None:
+        self._waiting.clear()
+        self._queued_samples = 0
+        self._fading = False
+        self._gain = self._target_gain = 1.0
