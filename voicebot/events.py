@@ -1,0 +1,136 @@
+"""What an observer of the daemon is told: the command line, MQTT, metrics and the web page all watch these.
+
+Events are facts that have happened. Nothing in the pipeline waits for an observer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The session's turn machine is in another state, by its name in turn/table.py."""
+
+    session: str
+    at_sample: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """A revision of the user's words was recognised. It is not committed yet."""
+
+    session: str
+    turn: int
+    revision: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCommitted:
+    """The user has finished; the reply may become audible and be remembered."""
+
+    session: str
+    turn: int
+    revision: int
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseSynthesised:
+    """The audio of one clause of the reply is ready to be played."""
+
+    session: str
+    turn: int
+    text: str
+    audio_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAudible:
+    """The first audible sample of the reply was played."""
+
+    session: str
+    turn: int
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """One turn, whole. Marks are samples of the session's timeline; a mark that did not happen is missing."""
+
+    session: str
+    turn: int
+    revisions: int
+    user: str
+    reply: str
+    heard: str
+    source: str
+    """Where the reply came from: "slm"."""
+    interrupted: bool
+    speech_end_sample: int
+    """The last sample of the user's speech as the voice detector saw it."""
+    marks: Mapping[str, int]
+    stage_ms: Mapping[str, float]
+    over_budget: tuple[str, ...]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The user spoke over the reply and it was stopped. Moments are samples of the session's timeline."""
+
+    session: str
+    turn: int
+    speech_sample: int
+    ducked_sample: int | None
+    confirmed_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDiscarded:
+    """Something was heard, but no words were in it."""
+
+    session: str
+    turn: int
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerChanged:
+    """A worker process is "loading", "ready", "died" or "stopped"."""
+
+    stage: str
+    state: str
+    pid: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FramesDropped:
+    """Microphone audio was lost; a gap of silence stands in for it."""
+
+    session: str
+    total: int
+
+
+Event = (
+    StateChanged
+    | Transcribed
+    | TurnCommitted
+    | ClauseSynthesised
+    | ReplyAudible
+    | TurnEnded
+    | Interrupted
+    | TurnDiscarded
+    | WorkerChanged
+    | FramesDropped
+)
+Observer = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Observe nothing."""
+    del event

@@ -1,0 +1,1 @@
+"""Turn-taking, pure: no clock, no I/O, no asyncio."""

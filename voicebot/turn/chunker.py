@@ -1,0 +1,77 @@
+"""Cuts a reply, as it streams, into the clauses that are spoken one at a time.
+
+The first clause is cut at the first pause a speaker could make, so that sound begins early; later ones run to the
+end of the sentence, since playback is ahead by then and whole sentences are spoken better.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_SENTENCE_END: Final = re.compile(r"[.!?…]+[\"')\]]*(?=\s)|\n+")
+_PAUSE: Final = re.compile(r"[.!?…,;:]+[\"')\]]*(?=\s)|\s[-–—]+(?=\s)|\n+")  # noqa: RUF001 - dashes that models write
+_ABBREVIATION: Final = re.compile(
+    r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|no|e\.g|i\.e|approx|[a-z])\.$|(?:^|\s)\d+\.$", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseRules:
+    """How long a clause may be."""
+
+    first_letters: int
+    """The first clause is not cut before it has as many letters."""
+    first_words: int
+    """The first clause is cut after as many words even without a pause."""
+    later_words: int
+    """Later clauses are cut at a pause, or at last at a word, beyond as many words."""
+
+
+class ClauseChunker:
+    """One reply's text, in; its clauses, out. Joined by single spaces they are the whole text."""
+
+    def __init__(self, rules: ClauseRules) -> None:
+        self._rules = rules
+        self._text = ""
+        self._first = True
+
+    def feed(self, text: str) -> list[str]:
+        """Add streamed text and return the clauses that are now complete."""
+        self._text += text
+        clauses: list[str] = []
+        while (cut := self._cut()) is not None:
+            clause = " ".join(self._text[:cut].split())
+            self._text = self._text[cut:].lstrip()
+            if clause:
+                clauses.append(clause)
+                self._first = False
+        return clauses
+
+    def finish(self) -> list[str]:
+        """Return what is left when the reply has ended."""
+        rest = " ".join(self._text.split())
+        self._text = ""
+        return [rest] if rest else []
+
+    def _cut(self) -> int | None:
+        pattern = _PAUSE if self._first else _SENTENCE_END
+        for pause in pattern.finditer(self._text):
+            if self._allowed(self._text[: pause.end()]):
+                return pause.end()
+        return self._cut_of_long_clause()
+
+    def _allowed(self, clause: str) -> bool:
+        if _ABBREVIATION.search(clause):
+            return False
+        letters = sum(map(str.isalpha, clause))
+        return letters > 0 and (not self._first or letters >= self._rules.first_letters)
+
+    def _cut_of_long_clause(self) -> int | None:
+        most = self._rules.first_words if self._first else self._rules.later_words
+        words = list(re.finditer(r"\S+(?=\s)", self._text))
+        if len(words) <= most:
+            return None
+        pauses = [word.end() for word in words[:most] if word.group()[-1] in ",;:"]
+        return pauses[-1] if pauses and not self._first else words[most - 1].end()
