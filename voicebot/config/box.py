@@ -1,0 +1,58 @@
+"""What a box is: the sections of a file in config/.
+
+The shipped config/voicebot.toml names every setting; the defaults here are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from voicebot.config.section import Section
+
+
+class AudioSettings(Section):
+    """The microphone and the speaker. An empty name is the system's default device."""
+
+    input: str = ""
+    output: str = ""
+    block_ms: Literal[10, 20] = 20
+    lead_ms: int = Field(60, ge=20, le=500)
+
+
+class CoreSettings(Section):
+    """Threads of each heavy stage; 0 is chosen from the number of cores."""
+
+    asr_threads: int = Field(0, ge=0, le=256)
+    slm_threads: int = Field(0, ge=0, le=256)
+    tts_threads: int = Field(0, ge=0, le=256)
+
+
+class MemorySettings(Section):
+    """What the plan may count on."""
+
+    limit_mb: int = Field(0, ge=0)
+
+
+class PathSettings(Section):
+    """Where things are kept. An empty path is the place that suits the user."""
+
+    models: str = ""
+
+
+class WorkerSettings(Section):
+    """How the processes that host the engines are watched."""
+
+    start_timeout_s: float = Field(60.0, gt=0)
+    request_timeout_s: float = Field(10.0, gt=0)
+
+
+class BoxSettings(Section):
+    """One kind of box."""
+
+    audio: AudioSettings = AudioSettings()
+    cores: CoreSettings = CoreSettings()
+    memory: MemorySettings = MemorySettings()
+    paths: PathSettings = PathSettings()
+    workers: WorkerSettings = WorkerSettings()

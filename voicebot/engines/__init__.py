@@ -1,0 +1,1 @@
+"""What does a stage's work: blocking code that knows nothing of asyncio, events or processes."""

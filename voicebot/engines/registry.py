@@ -1,0 +1,36 @@
+"""Which engine belongs to a name. An engine's library is imported when it is chosen, and not before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings
+from voicebot.engines.protocols import LanguageModel, Recognizer, Synthesizer
+from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer
+
+
+def load_recognizer(settings: AsrSettings, model: Path, threads: int) -> Recognizer:
+    """Load the recogniser that the settings name. Raises EngineError."""
+    if settings.engine == "scripted":
+        return ScriptedRecognizer()
+    from voicebot.engines.whisper import FasterWhisper  # noqa: PLC0415
+
+    return FasterWhisper(model, settings, threads)
+
+
+def load_language_model(settings: SlmSettings, model: Path, threads: int) -> LanguageModel:
+    """Load the language model that the settings name. Raises EngineError."""
+    if settings.engine == "scripted":
+        return ScriptedModel()
+    from voicebot.engines.llama.engine import LlamaEngine  # noqa: PLC0415
+
+    return LlamaEngine(model, settings, threads)
+
+
+def load_synthesizer(settings: TtsSettings, model: Path, threads: int) -> Synthesizer:
+    """Load the synthesizer that the settings name. Raises EngineError."""
+    if settings.engine == "scripted":
+        return ScriptedSynthesizer()
+    from voicebot.engines.piper import PiperEngine  # noqa: PLC0415
+
+    return PiperEngine(model, settings, threads)

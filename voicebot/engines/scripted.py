@@ -1,0 +1,117 @@
+"""Engines that answer from a script: for tests of everything that is not the models, in virtual time.
+
+They do no work, so they say how long they pretend to take; whoever hosts them in virtual time waits as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voicebot.audio import FULL_SCALE, SAMPLE_RATE_HZ, Pcm, samples_from_ms
+from voicebot.engines.protocols import Cancel, Message, Transcript
+from voicebot.errors import EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a scripted engine pretends to take."""
+
+    first_ms: float = 0.0
+    """Before the first result."""
+    each_ms: float = 0.0
+    """Before each result after that."""
+
+
+def _spoken_length(pcm: Pcm) -> str:
+    return f"an utterance of {len(pcm) // SAMPLE_RATE_HZ} seconds"
+
+
+@dataclass
+class ScriptedRecognizer:
+    """Says that the audio held whatever `script` makes of it."""
+
+    script: Callable[[Pcm], str] = _spoken_length
+    pace: Pace = Pace(80)
+
+    def transcribe(self, pcm: Pcm, cancel: Cancel) -> Transcript:
+        """Return the scripted words."""
+        cancel.raise_if_requested()
+        return Transcript(self.script(pcm), -0.1, 0.0, len(pcm) / SAMPLE_RATE_HZ, fallback=False)
+
+
+def _echo(messages: tuple[Message, ...]) -> str:
+    return f"You said: {messages[-1].content}."
+
+
+@dataclass
+class ScriptedModel:
+    """Replies what `script` makes of the conversation, word by word."""
+
+    script: Callable[[tuple[Message, ...]], str] = _echo
+    pace: Pace = Pace(60, 10)
+    requests: list[tuple[Message, ...]] = field(default_factory=list)
+    """Every conversation that was asked to be replied to."""
+
+    def prefill(self, messages: tuple[Message, ...], cancel: Cancel) -> int:
+        """Know everything already."""
+        del messages
+        cancel.raise_if_requested()
+        return 0
+
+    def generate(self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel) -> Iterator[str]:
+        """Yield the scripted reply, a word with its space at a time."""
+        self.requests.append(messages)
+        words = self.script(messages).split(" ")
+        for index, word in enumerate(words[:max_tokens]):
+            cancel.raise_if_requested()
+            yield word if index == 0 else f" {word}"
+
+    def next_probabilities(
+        self, messages: tuple[Message, ...], candidates: tuple[str, ...], cancel: Cancel
+    ) -> tuple[float, ...]:
+        """Find every candidate equally probable."""
+        del messages
+        cancel.raise_if_requested()
+        return tuple(1 / len(candidates) for _ in candidates)
+
+
+@dataclass
+class ScriptedSynthesizer:
+    """Speaks a hum of `ms_per_letter` for each letter of the text."""
+
+    ms_per_letter: float = 60.0
+    pace: Pace = Pace(70)
+    fails_on: str | None = None
+    """A word at which it fails, as a real engine might."""
+
+    def synthesize(self, text: str, *, first: bool, cancel: Cancel) -> Iterator[Pcm]:
+        """Yield the whole hum."""
+        del first
+        cancel.raise_if_requested()
+        if self.fails_on is not None and self.fails_on in text:
+            raise EngineError(f"the scripted synthesizer fails at {self.fails_on!r}.")
+        samples = samples_from_ms(self.ms_per_letter * len(text))
+        wave = np.sin(np.arange(samples) * (2 * np.pi * 220 / SAMPLE_RATE_HZ))
+        yield (wave * (FULL_SCALE / 8)).astype(np.int16)
+
+
+class LoudnessDetector:
+    """Takes everything louder than a level for speech: enough for scripted audio, and far cheaper than a model."""
+
+    def __init__(self, chunk_samples: int = 320, floor_dbfs: float = -50.0) -> None:
+        self.chunk_samples = chunk_samples
+        self._floor = FULL_SCALE * 10 ** (floor_dbfs / 20)
+
+    def probability(self, pcm: Pcm) -> float:
+        """Return 1 for a loud chunk and 0 for a quiet one."""
+        return 1.0 if float(np.abs(pcm).max()) > self._floor else 0.0
+
+    def opens(self, pcm: Pcm) -> bool:
+        """Be a gate as well."""
+        return float(np.abs(pcm).max()) > self._floor
+
+    def reset(self) -> None:
+        """There is no state."""

@@ -1,0 +1,136 @@
+"""Speech to text with faster-whisper, on a window as short as the utterance.
+
+faster-whisper pads every utterance to 30 s. CTranslate2 takes a shorter spectrogram, which is several times faster;
+`whisper_loops` mends what goes wrong there, and a transcript of low probability is made again with the full window.
+The decoder has no step callback, so it runs in slices of a few tokens over the kept encoder output: between slices
+the request may be cancelled, and a loop is stopped as it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import ctranslate2
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+from numpy.typing import NDArray
+
+from voicebot.audio import FULL_SCALE, SAMPLE_RATE_HZ, Pcm
+from voicebot.config.pipeline import AsrSettings
+from voicebot.engines.protocols import Cancel, Transcript
+from voicebot.engines.whisper_loops import collapse_loop, loop_length
+from voicebot.errors import EngineError
+
+_FULL_WINDOW_S: Final = 30.0
+_HOP_SAMPLES: Final = 160
+_SPARE_TOKENS: Final = 12
+"""Beyond the tokens that the audio's length allows: for numbers and names that are spelled in many tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    tokens: tuple[int, ...]
+    mean_logprob: float
+    no_speech_probability: float
+    looped: bool
+
+
+class FasterWhisper:
+    """A loaded Whisper model. Raises EngineError when the model's files don't load."""
+
+    def __init__(self, model: Path, settings: AsrSettings, threads: int) -> None:
+        self._settings = settings
+        try:
+            self._whisper = WhisperModel(
+                str(model), device="cpu", compute_type=settings.compute_type, cpu_threads=threads, local_files_only=True
+            )
+            multilingual = bool(self._whisper.model.is_multilingual)
+            self._tokenizer = Tokenizer(
+                self._whisper.hf_tokenizer, multilingual, task="transcribe", language=settings.language
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise EngineError(f"faster-whisper can't load {model} ({error}).") from error
+        self._prompt = [*self._tokenizer.sot_sequence, self._tokenizer.no_timestamps]
+
+    def transcribe(self, pcm: Pcm, cancel: Cancel) -> Transcript:
+        """Return what was said; text is empty when the model finds no speech in it."""
+        audio_s = len(pcm) / SAMPLE_RATE_HZ
+        short_s = max(self._settings.window_floor_s, audio_s + self._settings.window_margin_s)
+        window_s = min(short_s, _FULL_WINDOW_S)
+        decoded = self._decode(pcm, window_s, cancel)
+        fallback = decoded.mean_logprob < self._settings.worst_logprob and window_s < _FULL_WINDOW_S
+        if fallback:
+            window_s = _FULL_WINDOW_S
+            decoded = self._decode(pcm, window_s, cancel)
+        text, _ = collapse_loop(self._text(decoded.tokens), audio_s)
+        return Transcript(
+            text="" if self._is_silence(decoded) else text,
+            mean_logprob=decoded.mean_logprob,
+            no_speech_probability=decoded.no_speech_probability,
+            window_s=round(window_s, 2),
+            fallback=fallback,
+        )
+
+    def _is_silence(self, decoded: _Decoded) -> bool:
+        """Whisper's own rule (transcribe.py of openai/whisper): no speech is likely, and the words are not."""
+        unlikely = decoded.mean_logprob < self._settings.worst_logprob
+        return decoded.no_speech_probability > self._settings.no_speech_probability and unlikely
+
+    def _decode(self, pcm: Pcm, window_s: float, cancel: Cancel) -> _Decoded:
+        features = self._features(pcm, window_s)
+        cancel.raise_if_requested()
+        try:
+            encoded = self._whisper.model.encode(ctranslate2.StorageView.from_array(features))
+            cancel.raise_if_requested()
+            return self._decode_in_slices(encoded, len(pcm) / SAMPLE_RATE_HZ, cancel)
+        except RuntimeError as error:
+            raise EngineError(f"speech recognition failed ({error}).") from error
+
+    def _features(self, pcm: Pcm, window_s: float) -> NDArray[np.float32]:
+        """Return the log-mel spectrogram, (1, mels, frames), of the audio padded with silence to the window."""
+        samples = np.zeros(round(window_s * SAMPLE_RATE_HZ / _HOP_SAMPLES) * _HOP_SAMPLES, np.float32)
+        kept = pcm[: len(samples)]
+        samples[: len(kept)] = kept.astype(np.float32) / FULL_SCALE
+        mel = self._whisper.feature_extractor(samples, padding=0)
+        return np.ascontiguousarray(mel[np.newaxis], dtype=np.float32)
+
+    def _decode_in_slices(self, encoded: Any, audio_s: float, cancel: Cancel) -> _Decoded:  # noqa: ANN401
+        most = round(audio_s * self._settings.tokens_per_s) + _SPARE_TOKENS
+        tokens: list[int] = []
+        logprob_sum = 0.0
+        no_speech = 0.0
+        looped = ended = False
+        while not ended and not looped and len(tokens) < most:
+            wanted = min(self._settings.slice_tokens, most - len(tokens))
+            result = self._generate(encoded, tokens, wanted)
+            new: list[int] = list(result.sequences_ids[0])
+            if not tokens:
+                no_speech = float(result.no_speech_prob)
+            ended = len(new) < wanted
+            # CTranslate2 divides the sum by the number of tokens, the end of text included when it came.
+            logprob_sum += float(result.scores[0]) * (len(new) + ended)
+            tokens += new
+            looped = loop_length(self._text(tokens).split()) is not None
+            cancel.raise_if_requested()
+        mean_logprob = logprob_sum / max(1, len(tokens) + ended)
+        return _Decoded(tuple(tokens), mean_logprob, no_speech, looped)
+
+    def _generate(self, encoded: Any, tokens: Sequence[int], wanted: int) -> Any:  # noqa: ANN401
+        prompt = [*self._prompt, *tokens]
+        return self._whisper.model.generate(
+            encoded,
+            [prompt],
+            beam_size=self._settings.beam_size,
+            # CTranslate2 generates min(max_length / 2, max_length - prompt) tokens at most.
+            max_length=max(2 * wanted, len(prompt) + wanted),
+            suppress_blank=not tokens,
+            return_scores=True,
+            return_no_speech_prob=not tokens,
+        )[0]
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens))).strip()

@@ -1,0 +1,76 @@
+"""The stages served by scripted engines in the daemon's own process, taking the time they pretend to take."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from voicebot.audio import Pcm
+from voicebot.clock import Clock
+from voicebot.engines.protocols import Message, Transcript
+from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer
+
+
+class _NeverCancelled:
+    """An awaiting task is cancelled by asyncio, so that the engine itself never has to look."""
+
+    address = 0
+
+    def requested(self) -> bool:
+        return False
+
+    def raise_if_requested(self) -> None:
+        return
+
+
+_WANTED = _NeverCancelled()
+
+
+class InlineAsr:
+    """A scripted recogniser as a stage."""
+
+    def __init__(self, engine: ScriptedRecognizer, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def transcribe(self, pcm: Pcm) -> Transcript:
+        """Return the scripted words after the pretended time."""
+        await self._clock.sleep_s(self._engine.pace.first_ms / 1000)
+        return self._engine.transcribe(pcm, _WANTED)
+
+
+class InlineSlm:
+    """A scripted language model as a stage."""
+
+    def __init__(self, engine: ScriptedModel, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def prefill(self, messages: tuple[Message, ...]) -> int:
+        """Know everything already."""
+        return self._engine.prefill(messages, _WANTED)
+
+    async def generate(self, messages: tuple[Message, ...], max_tokens: int) -> AsyncGenerator[str, None]:
+        """Yield the scripted reply at its pretended pace."""
+        wait_ms = self._engine.pace.first_ms
+        for text in self._engine.generate(messages, max_tokens, _WANTED):
+            await self._clock.sleep_s(wait_ms / 1000)
+            wait_ms = self._engine.pace.each_ms
+            yield text
+
+    async def next_probabilities(self, messages: tuple[Message, ...], candidates: tuple[str, ...]) -> tuple[float, ...]:
+        """Find every candidate equally probable."""
+        return self._engine.next_probabilities(messages, candidates, _WANTED)
+
+
+class InlineTts:
+    """A scripted synthesizer as a stage."""
+
+    def __init__(self, engine: ScriptedSynthesizer, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+        """Yield the hum after the pretended time."""
+        await self._clock.sleep_s(self._engine.pace.first_ms / 1000)
+        for pcm in self._engine.synthesize(text, first=first, cancel=_WANTED):
+            yield pcm

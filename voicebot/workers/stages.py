@@ -1,0 +1,76 @@
+"""The heavy stages as the pipeline awaits them, served by worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+import numpy as np
+
+from voicebot.audio import Pcm
+from voicebot.engines.protocols import Message, Transcript
+from voicebot.errors import EngineError
+from voicebot.workers.supervisor import Reply, Supervisor
+from voicebot.workers.wire import Header
+
+
+class WorkerAsr:
+    """Speech to text in a worker."""
+
+    def __init__(self, worker: Supervisor) -> None:
+        self._worker = worker
+
+    async def transcribe(self, pcm: Pcm) -> Transcript:
+        """Return what was said."""
+        reply = await _only(self._worker, {"op": "transcribe"}, pcm.tobytes())
+        return Transcript(**reply.item)
+
+
+class WorkerSlm:
+    """Text to reply in a worker."""
+
+    def __init__(self, worker: Supervisor) -> None:
+        self._worker = worker
+
+    async def prefill(self, messages: tuple[Message, ...]) -> int:
+        """Take in a conversation so far; returns how many tokens had to be computed."""
+        reply = await _only(self._worker, {"op": "prefill", "messages": _plain(messages)})
+        return int(reply.item["computed"])
+
+    async def generate(self, messages: tuple[Message, ...], max_tokens: int) -> AsyncGenerator[str, None]:
+        """Yield the reply piece by piece."""
+        header = {"op": "generate", "messages": _plain(messages), "max_tokens": max_tokens}
+        async with contextlib.aclosing(self._worker.request(header)) as replies:
+            async for reply in replies:
+                yield reply.item["text"]
+
+    async def next_probabilities(self, messages: tuple[Message, ...], candidates: tuple[str, ...]) -> tuple[float, ...]:
+        """Return how probable each candidate is after the last message's text."""
+        header = {"op": "probe", "messages": _plain(messages), "candidates": list(candidates)}
+        reply = await _only(self._worker, header)
+        return tuple(reply.item["probabilities"])
+
+
+class WorkerTts:
+    """Clauses to speech in a worker."""
+
+    def __init__(self, worker: Supervisor) -> None:
+        self._worker = worker
+
+    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+        """Yield the clause's audio as it is made."""
+        header = {"op": "synthesize", "text": text, "first": first}
+        async with contextlib.aclosing(self._worker.request(header)) as replies:
+            async for reply in replies:
+                yield np.frombuffer(reply.payload, np.int16)
+
+
+async def _only(worker: Supervisor, header: Header, payload: bytes = b"") -> Reply:
+    async with contextlib.aclosing(worker.request(header, payload)) as replies:
+        async for reply in replies:
+            return reply
+    raise EngineError("the worker gave no answer.")
+
+
+def _plain(messages: tuple[Message, ...]) -> list[list[str]]:
+    return [[message.role, message.content] for message in messages]
