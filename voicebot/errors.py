@@ -53,3 +53,9 @@ class CancelledWorkError(VoicebotError):
 
 class IllegalEventError(VoicebotError):
     """An event that the turn machine does not allow in its state; the state is unchanged."""
+
+
+def first_error(group: BaseExceptionGroup[VoicebotError]) -> VoicebotError:
+    """Return the first error inside a group of errors, however deep it is nested."""
+    first = group.exceptions[0]
+    return first_error(first) if isinstance(first, BaseExceptionGroup) else first

@@ -78,6 +78,12 @@ class ScriptedModel:
         return tuple(1 / len(candidates) for _ in candidates)
 
 
+def hum(samples: int) -> Pcm:
+    """Return a tone of 220 Hz, 18 dB below full scale."""
+    wave = np.sin(np.arange(samples) * (2 * np.pi * 220 / SAMPLE_RATE_HZ))
+    return (wave * (FULL_SCALE / 8)).astype(np.int16)
+
+
 @dataclass
 class ScriptedSynthesizer:
     """Speaks a hum of `ms_per_letter` for each letter of the text."""
@@ -93,9 +99,7 @@ class ScriptedSynthesizer:
         cancel.raise_if_requested()
         if self.fails_on is not None and self.fails_on in text:
             raise EngineError(f"the scripted synthesizer fails at {self.fails_on!r}.")
-        samples = samples_from_ms(self.ms_per_letter * len(text))
-        wave = np.sin(np.arange(samples) * (2 * np.pi * 220 / SAMPLE_RATE_HZ))
-        yield (wave * (FULL_SCALE / 8)).astype(np.int16)
+        yield hum(samples_from_ms(self.ms_per_letter * len(text)))
 
 
 class LoudnessDetector:

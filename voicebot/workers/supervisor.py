@@ -199,7 +199,7 @@ class Supervisor:
                 answer = await read_frame(life.reader)
         except TimeoutError as error:
             raise EngineError(
-                f"the {self._order.stage} worker did not load within {self._start_timeout_s} s."
+                f"the {self._order.stage} worker did not load within {self._timeouts.start_timeout_s} s."
             ) from error
         if answer is None:
             code = await life.process.wait()

@@ -1,0 +1,1 @@
+"""What the assistant remembers and how it words things; nothing here knows about audio devices or processes."""

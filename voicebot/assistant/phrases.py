@@ -1,0 +1,25 @@
+"""Phrases that must be sayable when an engine is gone: rendered once, kept as audio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
+
+import numpy as np
+
+from voicebot.audio import Pcm, silence
+
+
+class _Speaks(Protocol):
+    def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+        """Yield audio."""
+
+
+async def render(tts: _Speaks, text: str) -> Pcm:
+    """Return the whole phrase as 16 kHz mono int16."""
+    pieces = [silence(0)]
+    async with aclosing(tts.synthesize(text, first=True)) as stream:
+        async for pcm in stream:
+            pieces.append(pcm)  # noqa: PERF401 - aclosing has to hold the generator itself
+    return np.concatenate(pieces)

@@ -1,0 +1,122 @@
+"""Starts and stops what a conversation needs: the workers of the heavy stages, and the light engines beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from voicebot.assistant.phrases import render
+from voicebot.audio import samples_from_ms
+from voicebot.clock import Clock
+from voicebot.config.load import Settings
+from voicebot.config.pipeline import AsrSettings, PipelineSettings, SlmSettings, TtsSettings
+from voicebot.engines.protocols import VoiceDetector, VoiceGate
+from voicebot.engines.scripted import (
+    LoudnessDetector,
+    ScriptedModel,
+    ScriptedRecognizer,
+    ScriptedSynthesizer,
+    hum,
+)
+from voicebot.engines.silero import SileroDetector
+from voicebot.engines.webrtc_gate import WebRtcGate
+from voicebot.errors import VoicebotError, first_error
+from voicebot.events import Observer
+from voicebot.models.store import Store
+from voicebot.pipeline.stages import Stages
+from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts
+from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
+from voicebot.workers.supervisor import Supervisor, WorkerOrder
+
+
+@asynccontextmanager
+async def workers(
+    settings: Settings, store: Store, clock: Clock, observer: Observer, stages: tuple[str, ...] = ("asr", "slm", "tts")
+) -> AsyncGenerator[dict[str, Supervisor], None]:
+    """Keep the worker of each of those stages running inside the block; all are ready when it is entered.
+
+    Raises ModelError or EngineError when one can't be.
+    """
+    orders = [_order(stage, settings, store) for stage in stages]
+    timeouts = settings.box.workers
+    supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(each.run(), name=f"{stage} worker") for stage, each in supervisors.items()]
+            try:
+                for supervisor in supervisors.values():
+                    await supervisor.ready()
+                yield supervisors
+            finally:
+                for task in running:
+                    task.cancel()
+    except* VoicebotError as errors:
+        raise first_error(errors) from None
+
+
+@asynccontextmanager
+async def open_stages(
+    settings: Settings, store: Store, clock: Clock, observer: Observer
+) -> AsyncGenerator[Stages, None]:
+    """Give a session all its stages; scripted ones in this process when all are scripted.
+
+    Raises ModelError or EngineError.
+    """
+    endpoint = settings.pipeline.endpoint
+    if all_scripted(settings.pipeline):
+        yield scripted_stages(clock)
+        return
+
+    def make_gate() -> VoiceGate:
+        return WebRtcGate(endpoint.gate_aggressiveness, endpoint.gate_floor_dbfs)
+
+    def make_detector() -> VoiceDetector:
+        return SileroDetector()
+
+    async with workers(settings, store, clock, observer) as running:
+        tts = WorkerTts(running["tts"])
+        apology = await render(tts, settings.pipeline.phrases.apology)
+        yield Stages(WorkerAsr(running["asr"]), WorkerSlm(running["slm"]), tts, make_gate, make_detector, apology)
+
+
+def all_scripted(pipeline: PipelineSettings) -> bool:
+    """Return whether no stage needs a model, so that the conversation may run in virtual time."""
+    return pipeline.asr.engine == pipeline.slm.engine == pipeline.tts.engine == "scripted"
+
+
+def scripted_stages(
+    clock: Clock,
+    asr: ScriptedRecognizer | None = None,
+    slm: ScriptedModel | None = None,
+    tts: ScriptedSynthesizer | None = None,
+) -> Stages:
+    """Return stages that are scripted engines in this process."""
+    return Stages(
+        InlineAsr(asr or ScriptedRecognizer(), clock),
+        InlineSlm(slm or ScriptedModel(), clock),
+        InlineTts(tts or ScriptedSynthesizer(), clock),
+        LoudnessDetector,
+        LoudnessDetector,
+        hum(samples_from_ms(800)),
+    )
+
+
+def default_threads(cores: int) -> int:
+    """Return how many threads a heavy stage gets: half of a large box, all of a small one, never more than four."""
+    return max(1, min(4, cores if cores <= 2 else cores // 2))
+
+
+def _order(stage: str, settings: Settings, store: Store) -> WorkerOrder:
+    sections: dict[str, AsrSettings | SlmSettings | TtsSettings] = {
+        "asr": settings.pipeline.asr,
+        "slm": settings.pipeline.slm,
+        "tts": settings.pipeline.tts,
+    }
+    section = sections[stage]
+    cores = settings.box.cores
+    threads = {"asr": cores.asr_threads, "slm": cores.slm_threads, "tts": cores.tts_threads}[stage]
+    model = Path() if section.engine == "scripted" else store.path(section.model)
+    return WorkerOrder(stage, model, section.model_dump(), threads or default_threads(len(os.sched_getaffinity(0))))

@@ -1,0 +1,60 @@
+"""When things happened in one turn, in samples of the session's timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from voicebot.audio import ms_from_samples
+from voicebot.config.pipeline import BudgetSettings
+
+MARKS: Final = (
+    "soft_end",
+    "asr_final",
+    "committed",
+    "slm_first_token",
+    "slm_first_clause",
+    "tts_first_audio",
+    "audible",
+)
+_SPANS: Final = {
+    "endpoint": ("speech_end", "committed"),
+    "asr": ("soft_end", "asr_final"),
+    "slm": ("asr_final", "slm_first_clause"),
+    "tts": ("slm_first_clause", "tts_first_audio"),
+}
+
+
+class Marks:
+    """The first time each thing happened. A later one of the same name is not noted."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, int] = {}
+
+    def note(self, name: str, sample: int) -> None:
+        """Note that something happened at a sample, unless it had happened before."""
+        self._samples.setdefault(name, sample)
+
+    @property
+    def samples(self) -> Mapping[str, int]:
+        """What happened so far."""
+        return dict(self._samples)
+
+
+def stage_durations_ms(marks: Mapping[str, int], speech_end_sample: int) -> dict[str, float]:
+    """Return how long each stage took that ran, in milliseconds."""
+    known = {**marks, "speech_end": speech_end_sample}
+    return {
+        stage: ms_from_samples(known[end] - known[begin])
+        for stage, (begin, end) in _SPANS.items()
+        if begin in known and end in known
+    }
+
+
+def over_budget(durations_ms: Mapping[str, float], total_ms: float | None, budget: BudgetSettings) -> tuple[str, ...]:
+    """Return the stages that took longer than the budget allows; "total" for the whole."""
+    limits = {"endpoint": budget.endpoint_ms, "asr": budget.asr_ms, "slm": budget.slm_ms, "tts": budget.tts_ms}
+    late = [stage for stage, limit_ms in limits.items() if durations_ms.get(stage, 0) > limit_ms]
+    if total_ms is not None and total_ms > budget.total_ms:
+        late.append("total")
+    return tuple(late)

@@ -1,0 +1,1 @@
+"""One conversation, from microphone to speaker: listen, recognize, respond, speak, play, under a session."""
