@@ -12,7 +12,7 @@ from voicebot.assistant.phrases import render
 from voicebot.audio import samples_from_ms
 from voicebot.clock import Clock
 from voicebot.config.load import Settings
-from voicebot.config.pipeline import AsrSettings, PipelineSettings, SlmSettings, TtsSettings
+from voicebot.config.pipeline import PipelineSettings
 from voicebot.engines.protocols import VoiceDetector, VoiceGate
 from voicebot.engines.scripted import (
     LoudnessDetector,
@@ -110,12 +110,7 @@ def default_threads(cores: int) -> int:
 
 
 def _order(stage: str, settings: Settings, store: Store) -> WorkerOrder:
-    sections: dict[str, AsrSettings | SlmSettings | TtsSettings] = {
-        "asr": settings.pipeline.asr,
-        "slm": settings.pipeline.slm,
-        "tts": settings.pipeline.tts,
-    }
-    section = sections[stage]
+    section = settings.pipeline.heavy_stages[stage]
     cores = settings.box.cores
     threads = {"asr": cores.asr_threads, "slm": cores.slm_threads, "tts": cores.tts_threads}[stage]
     model = Path() if section.engine == "scripted" else store.path(section.model)

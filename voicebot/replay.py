@@ -55,7 +55,6 @@ class Clip:
 class _Spoken:
     clip: Clip
     start_sample: int
-    turns: int = 0
 
     @property
     def speech_end_sample(self) -> int:
@@ -108,10 +107,9 @@ class Conversation:
 
     def turns(self) -> list[Turn]:
         """Return what the contract says of each turn; a clip that led to none has an entry with an error."""
-        turns = [self._describe(ended) for ended in self.ended]
-        answered = {turn["file"] for turn in turns}
-        turns += [self._silent(spoken) for spoken in self.spoken if str(spoken.clip.file) not in answered]
-        return turns
+        answered = [self._source(ended) for ended in self.ended]
+        unanswered = [spoken for spoken in self.spoken if not any(spoken is source for source in answered)]
+        return [*map(self._describe, self.ended), *map(self._silent, unanswered)]
 
     def false_cut_ins(self) -> int:
         """Return how many replies began before their clip was spoken to its end."""
@@ -252,7 +250,7 @@ def report(
 
 
 def _models(settings: Settings) -> Mapping[str, str]:
-    sections = {"asr": settings.pipeline.asr, "slm": settings.pipeline.slm, "tts": settings.pipeline.tts}
+    sections = settings.pipeline.heavy_stages
     return {stage: "scripted" if section.engine == "scripted" else section.model for stage, section in sections.items()}
 
 

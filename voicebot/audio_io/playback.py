@@ -66,6 +66,8 @@ class PlaybackBuffer:
         if self._waiting:
             self._fading = True
             self._target_gain = 0.0
+        else:
+            self._drop()
 
     def pull(self, start_sample: int, samples: int) -> Pcm:
         """Take the next `samples` to play, which will be heard from `start_sample` on; silence where none wait."""

@@ -28,7 +28,7 @@ def resample(samples: NDArray[np.float32], from_hz: int) -> NDArray[np.float32]:
 
 def to_int16(samples: NDArray[np.float32]) -> Pcm:
     """Return floats of -1..1 as int16, clipped."""
-    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    return np.minimum(np.rint(np.clip(samples, -1, 1) * FULL_SCALE), FULL_SCALE - 1).astype(np.int16)
 
 
 def read_wav(path: Path) -> Pcm:
@@ -47,7 +47,7 @@ def read_wav(path: Path) -> Pcm:
         raise AudioFileError(f"{path}: this is no readable sound file ({_reason(error)}).") from error
     if len(samples) == 0:
         raise AudioFileError(f"{path}: the file has no samples (truncated?); record it again.")
-    mono = np.nan_to_num(samples.mean(axis=1, dtype=np.float32))
+    mono = np.nan_to_num(samples, posinf=1.0, neginf=-1.0).mean(axis=1, dtype=np.float32)
     return to_int16(resample(mono, rate_hz))
 
 

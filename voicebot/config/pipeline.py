@@ -5,6 +5,7 @@ The shipped pipelines/assistant.toml names every setting with its reason; the de
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -131,3 +132,8 @@ class PipelineSettings(Section):
     playback: PlaybackSettings = PlaybackSettings()
     budget: BudgetSettings = BudgetSettings()
     phrases: PhraseSettings = PhraseSettings()
+
+    @property
+    def heavy_stages(self) -> Mapping[str, AsrSettings | SlmSettings | TtsSettings]:
+        """The sections of the stages that run a model in a worker, by the stage's name."""
+        return {"asr": self.asr, "slm": self.slm, "tts": self.tts}

@@ -81,7 +81,8 @@ class ScriptedModel:
 def hum(samples: int) -> Pcm:
     """Return a tone of 220 Hz, 18 dB below full scale."""
     wave = np.sin(np.arange(samples) * (2 * np.pi * 220 / SAMPLE_RATE_HZ))
-    return (wave * (FULL_SCALE / 8)).astype(np.int16)
+    tone: Pcm = (wave * (FULL_SCALE / 8)).astype(np.int16)
+    return tone
 
 
 @dataclass

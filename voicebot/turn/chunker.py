@@ -13,7 +13,7 @@ from typing import Final
 _SENTENCE_END: Final = re.compile(r"[.!?…]+[\"')\]]*(?=\s)|\n+")
 _PAUSE: Final = re.compile(r"[.!?…,;:]+[\"')\]]*(?=\s)|\s[-–—]+(?=\s)|\n+")  # noqa: RUF001 - dashes that models write
 _ABBREVIATION: Final = re.compile(
-    r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|no|e\.g|i\.e|approx|[a-z])\.$|(?:^|\s)\d+\.$", re.I
+    r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|no|e\.g|i\.e|approx|[a-z])\.$|(?:^|\s)\d+\.$", re.IGNORECASE
 )
 
 

@@ -81,11 +81,9 @@ TABLE: Final[Mapping[tuple[State, TurnEvent], Step]] = MappingProxyType(
         (_S.IDLE, _E.SOFT_END): (_S.IDLE, ()),
         (_S.IDLE, _E.END_OF_TURN): (_S.IDLE, ()),
         (_S.IDLE, _E.STOP): (_S.IDLE, ()),
-        #
         (_S.LISTENING, _E.SPEECH_CONFIRMED): (_S.LISTENING, ()),
         (_S.LISTENING, _E.SOFT_END): (_S.PENDING, (_A.START_REVISION,)),
         (_S.LISTENING, _E.STOP): (_S.IDLE, (_A.DISCARD_TURN,)),
-        #
         (_S.PENDING, _E.SPEECH_STARTED): (_S.LISTENING, (_A.DROP_REVISION,)),
         (_S.PENDING, _E.END_OF_TURN): (_S.THINKING, (_A.COMMIT,)),
         (_S.PENDING, _E.NOTHING_SAID): (_S.IDLE, (_A.DISCARD_TURN,)),
@@ -98,14 +96,12 @@ TABLE: Final[Mapping[tuple[State, TurnEvent], Step]] = MappingProxyType(
         (_S.THINKING, _E.REPLY_ENDED): (_S.IDLE, (_A.CLOSE_TURN,)),
         (_S.THINKING, _E.FAILED): (_S.THINKING, (_A.APOLOGIZE,)),
         (_S.THINKING, _E.STOP): (_S.IDLE, (_A.INTERRUPT,)),
-        #
         (_S.SPEAKING, _E.SPEECH_STARTED): (_S.OVERLAP, (_A.DUCK,)),
         (_S.SPEAKING, _E.END_OF_TURN): (_S.SPEAKING, ()),
         (_S.SPEAKING, _E.REPLY_AUDIBLE): (_S.SPEAKING, ()),
         (_S.SPEAKING, _E.REPLY_ENDED): (_S.IDLE, (_A.CLOSE_TURN,)),
         (_S.SPEAKING, _E.FAILED): (_S.SPEAKING, (_A.APOLOGIZE,)),
         (_S.SPEAKING, _E.STOP): (_S.IDLE, (_A.INTERRUPT,)),
-        #
         (_S.OVERLAP, _E.SOFT_END): (_S.SPEAKING, (_A.UNDUCK,)),
         (_S.OVERLAP, _E.SPEECH_CONFIRMED): (_S.LISTENING, (_A.INTERRUPT, _A.OPEN_TURN)),
         (_S.OVERLAP, _E.REPLY_AUDIBLE): (_S.OVERLAP, ()),

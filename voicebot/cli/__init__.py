@@ -1,0 +1,54 @@
+"""The `voicebot` command: one file per subcommand, and one place where errors become a sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from voicebot import __version__
+from voicebot.cli import ask, bench, doctor, models, plan, replay, say, talk, transcribe
+from voicebot.errors import VoicebotError, first_error
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A voice assistant that answers before a pause is felt, and never leaves this box.",
+)
+app.command("replay")(replay.replay)
+app.command("talk")(talk.talk)
+app.command("ask")(ask.ask)
+app.command("say")(say.say)
+app.command("transcribe")(transcribe.transcribe)
+app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
+app.command("plan")(plan.plan)
+app.add_typer(bench.app, name="bench")
+
+
+@app.callback(invoke_without_command=True)
+def _root(*, version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:  # noqa: FBT003
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; errors end as one sentence on standard error and the exit code of their kind."""
+    try:
+        app()
+    except VoicebotError as error:
+        _fail(error)
+    except BaseExceptionGroup as group:
+        ours, other = group.split(VoicebotError)
+        if other is not None or ours is None:
+            raise
+        _fail(first_error(ours))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: VoicebotError) -> None:
+    print(f"voicebot: {error}", file=sys.stderr)  # noqa: T201
+    sys.exit(error.exit_code)

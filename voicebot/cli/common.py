@@ -1,0 +1,61 @@
+"""What several commands share: options, settings, output."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from voicebot.config.load import Settings, load_settings
+from voicebot.models.catalogue import load_catalogue
+from voicebot.models.plan import available_memory_mb, plan_memory
+from voicebot.models.store import Store
+
+PipelineOption = Annotated[str, typer.Option("--pipeline", help="Name or file of the conversation's settings.")]
+ProfileOption = Annotated[str, typer.Option("--profile", help="Name or file of the box's settings.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
+
+log_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def load(pipeline: str, profile: str) -> Settings:
+    """Load the settings and set up logging to standard error."""
+    level = os.environ.get("VOICEBOT_LOG", "WARNING").upper()
+    logging.basicConfig(
+        level=level if level in logging.getLevelNamesMapping() else "WARNING",
+        format="%(message)s",
+        handlers=[RichHandler(console=log_console, show_path=False)],
+    )
+    return load_settings(pipeline, profile)
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the model store that the settings name."""
+    configured = settings.box.paths.models
+    root = Path(configured).expanduser() if configured else Store.default_root()
+    return Store(root, load_catalogue(root))
+
+
+def check_memory(settings: Settings, store: Store) -> None:
+    """Refuse to start what cannot fit. Raises ModelError with the numbers."""
+    stages = [section for section in settings.pipeline.heavy_stages.values() if section.engine != "scripted"]
+    models = [store.catalogue.model(section.model) for section in stages]
+    plan_memory(models, settings.pipeline.slm.context_tokens, 1, memory_limit_mb(settings)).check()
+
+
+def memory_limit_mb(settings: Settings) -> float:
+    """Return what the box has for models: what it says, or less when the settings say so."""
+    limit_mb = settings.box.memory.limit_mb
+    available_mb = available_memory_mb()
+    return min(limit_mb, available_mb) if limit_mb else available_mb
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))

@@ -1,0 +1,61 @@
+"""Prints a conversation as it happens."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+from voicebot.audio import SAMPLE_RATE_HZ
+from voicebot.events import (
+    Event,
+    FramesDropped,
+    StateChanged,
+    Transcribed,
+    TurnDiscarded,
+    TurnEnded,
+    WorkerChanged,
+)
+
+
+class LivePrinter:
+    """An observer that writes a line for each thing a person would want to know."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, event: Event) -> None:
+        """Print the event, if it is worth a line."""
+        line = _line(event)
+        if line:
+            self._console.print(line)
+
+
+def _line(event: Event) -> str | None:  # noqa: PLR0911 - one return per kind of event reads best
+    match event:
+        case Transcribed(revision=revision, text=text):
+            again = "" if revision == 1 else f" [dim](revision {revision})[/]"
+            return f"[bold cyan]you[/]  {escape(text)}{again}" if text else None
+        case TurnEnded(error=str(error)):
+            return f"[bold red]lost[/] {escape(error)}"
+        case TurnEnded() as turn:
+            return _reply(turn)
+        case TurnDiscarded():
+            return "[dim]     (heard something, but no words)[/]"
+        case WorkerChanged(state="died") as worker:
+            return f"[yellow]     the {worker.stage} worker died ({escape(worker.reason)}); starting another[/]"
+        case FramesDropped(total=total):
+            return f"[yellow]     {total} frames of the microphone were lost so far[/]"
+        case StateChanged():
+            return None
+        case _:
+            return None
+
+
+def _reply(turn: TurnEnded) -> str:
+    audible = turn.marks.get("audible")
+    after = ""
+    if audible is not None:
+        after = f" [dim]({(audible - turn.speech_end_sample) * 1000 / SAMPLE_RATE_HZ:.0f} ms)[/]"
+    if turn.interrupted:
+        return f"[bold green]bot[/]  {escape(turn.heard)} [yellow]-- interrupted[/]{after}"
+    return f"[bold green]bot[/]  {escape(turn.reply)}{after}"

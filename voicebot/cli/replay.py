@@ -1,0 +1,114 @@
+"""`voicebot replay`: speak sound files to the assistant and report what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from voicebot.audio_io.wav import read_wav, write_wav
+from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, check_memory, load, open_store, print_json
+from voicebot.cli.live import LivePrinter
+from voicebot.clock import LoopClock, run_virtual
+from voicebot.config.load import Settings
+from voicebot.daemon import all_scripted, open_stages
+from voicebot.errors import AudioFileError, UsageError
+from voicebot.events import Observer, ignore
+from voicebot.latency.resources import Usage
+from voicebot.models.store import Store
+from voicebot.replay import Clip, Conversation, hold, report, speak_in_turn
+
+
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Sound files, or folders of them, in the order to be spoken.")],
+    *,
+    pipeline: PipelineOption = "assistant",
+    profile: ProfileOption = "voicebot",
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Take as long as a conversation takes; the default with real models.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new conversation with each file.")] = False,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply.")] = None,
+    no_openers: Annotated[bool, typer.Option("--no-openers", help="Play the reply only, never an opener.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for what one would have heard: user left, reply right.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Speak files to the assistant, one conversation in real time, and report every turn."""
+    del no_openers
+    settings = load(pipeline, profile)
+    if max_tokens is not None:
+        slm = settings.pipeline.slm.model_copy(update={"max_tokens": max_tokens})
+        settings = settings.with_pipeline(settings.pipeline.model_copy(update={"slm": slm}))
+    clips = read_clips(files)
+    out = _writable(out)
+    observer = ignore if as_json else LivePrinter(Console(highlight=False, soft_wrap=True))
+    scripted = all_scripted(settings.pipeline)
+    store = open_store(settings)
+    if not scripted:
+        check_memory(settings, store)
+    work = replay_clips(settings, store, [[clip] for clip in clips] if fresh else [clips], observer)
+    conversations, result = run_virtual(work) if scripted and not realtime else asyncio.run(work)
+    if out is not None:
+        _write_recordings(out, conversations)
+    if as_json:
+        print_json(result)
+    else:
+        print_report(result)
+
+
+def read_clips(files: Sequence[Path]) -> list[Clip]:
+    """Read all files, folders in the order of their names. Raises AudioFileError or UsageError."""
+    paths: list[Path] = []
+    for file in files:
+        found = sorted(file.glob("*.wav")) if file.is_dir() else [file]
+        if not found:
+            raise UsageError(f"{file}: the folder holds no .wav files; name one that does.")
+        paths += found
+    return [Clip.of(path, read_wav(path)) for path in paths]
+
+
+async def replay_clips(
+    settings: Settings, store: Store, conversations: Sequence[Sequence[Clip]], observer: Observer
+) -> tuple[list[Conversation], dict[str, Any]]:
+    """Hold the conversations one after the other on the same workers; return them and the report."""
+    clock = LoopClock()
+    held: list[Conversation] = []
+    usage = Usage()
+    async with open_stages(settings, store, clock, observer) as stages:
+        for number, clips in enumerate(conversations, 1):
+
+            async def script(conversation: Conversation, clips: Sequence[Clip] = clips) -> None:
+                await speak_in_turn(conversation, clips, clock)
+
+            held.append(await hold(f"replay-{number}", settings, stages, clock, observer, script))
+        usage.measure()
+    return held, report(settings, held, rss_mb=usage.memory_mb, cpu_seconds=usage.cpu_s)
+
+
+def print_report(result: dict[str, Any]) -> None:
+    """Print where the time went, from the user's last sound to the first of the reply."""
+    console = Console(highlight=False)
+    table = Table("ms after the user's last sound", title="latency", title_justify="left")
+    for title in ("median", "p95", "budget"):
+        table.add_column(title, justify="right")
+    del result, table, console, time
+
+
+def _writable(out: Path | None) -> Path | None:
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AudioFileError(f"{out}: can't be made a folder to write to ({error.strerror}).") from error
+    return out
+
+
+def _write_recordings(out: Path, conversations: Sequence[Conversation]) -> None:
+    for conversation in conversations:
+        write_wav(out / f"{conversation.session.name}.wav", *conversation.port.recording())

@@ -1,0 +1,21 @@
+"""Where the model store is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_SYSTEM_ROOT: Final = Path("/var/lib/voicebot/models")
+
+
+def default_root(environ: Mapping[str, str] = os.environ, system_root: Path = _SYSTEM_ROOT) -> Path:
+    """Return $VOICEBOT_MODELS, else the user's own store, else the system's when only that one exists."""
+    if named := environ.get("VOICEBOT_MODELS"):
+        return Path(named).expanduser()
+    data_home = environ.get("XDG_DATA_HOME")
+    own = (Path(data_home) if data_home else Path.home() / ".local/share") / "voicebot/models"
+    if not own.exists() and system_root.is_dir() and os.access(system_root, os.R_OK | os.X_OK):
+        return system_root
+    return own
