@@ -28,7 +28,7 @@ SPEAKER: Final = "vspk"
 LOOP: Final = "vloop"
 
 _PACKAGES: Final = "pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins"
-_PROGRAMS: Final = ("pulseaudio", "paplay", "parec", "pactl")
+_PROGRAMS: Final = ("pulseaudio", "pacat", "paplay", "parec", "pactl")
 _START_S: Final = 10.0
 _STOP_S: Final = 5.0
 _RAW: Final = (f"--rate={SAMPLE_RATE_HZ}", "--channels=1", "--format=s16le", "--raw")
@@ -67,6 +67,7 @@ class VirtualSoundCard:
         self._socket = self._directory / "native"
         self._log = self._directory / "pulseaudio.log"
         self._server: subprocess.Popen[bytes] | None = None
+        self._silence: subprocess.Popen[bytes] | None = None
         self.env = {
             **os.environ,
             "PULSE_SERVER": f"unix:{self._socket}",
@@ -97,18 +98,23 @@ class VirtualSoundCard:
                 self.kill()
                 raise RuntimeError(f"PulseAudio did not start: {self._log.read_text()}")
             time.sleep(0.02)
+        # Silence that never ends, or the microphone halts for 10 ms when a sound ends, and the speaker with it.
+        command = ["pacat", "--playback", "--device=micfeed", "--latency-msec=20", *_RAW, "/dev/zero"]
+        self._silence = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is None:
-            return
-        self._server.terminate()
-        try:
-            self._server.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        for process in (self._silence, self._server):
+            if process is None:
+                continue
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def kill(self) -> None:
         """Let the sound server die, as when it crashes or the card is pulled out."""

@@ -30,6 +30,7 @@ from voicebot.pipeline.stages import Stages
 from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts
 from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
 from voicebot.workers.supervisor import Supervisor, WorkerOrder
+from voicebot.workers.threads import Threads
 
 
 @asynccontextmanager
@@ -104,14 +105,8 @@ def scripted_stages(
     )
 
 
-def default_threads(cores: int) -> int:
-    """Return how many threads a heavy stage gets: half of a large box, all of a small one, never more than four."""
-    return max(1, min(4, cores if cores <= 2 else cores // 2))
-
-
 def _order(stage: str, settings: Settings, store: Store) -> WorkerOrder:
     section = settings.pipeline.heavy_stages[stage]
-    cores = settings.box.cores
-    threads = {"asr": cores.asr_threads, "slm": cores.slm_threads, "tts": cores.tts_threads}[stage]
     model = Path() if section.engine == "scripted" else store.path(section.model)
-    return WorkerOrder(stage, model, section.model_dump(), threads or default_threads(len(os.sched_getaffinity(0))))
+    threads = Threads.choose(settings.box.cores, len(os.sched_getaffinity(0)))
+    return WorkerOrder(stage, model, section.model_dump(), threads.of(stage), threads.slm_prefill)

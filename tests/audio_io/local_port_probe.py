@@ -67,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--microphone")
     parser.add_argument("--speaker")
-    parser.add_argument("--block-ms", type=int, default=10)
+    parser.add_argument("--block-ms", type=int, default=20)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--play", type=Path)
     parser.add_argument("--heard", type=Path, required=True)

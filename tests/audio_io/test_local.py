@@ -69,7 +69,7 @@ class FakeDevice:
 
 
 def port_on(device: FakeDevice, **settings: int) -> LocalPort:
-    return LocalPort("mic", "spk", open_stream=device.open, **settings)
+    return LocalPort("mic", "spk", block_ms=10, open_stream=device.open, **settings)
 
 
 def ramp(blocks: int) -> list[Pcm]:

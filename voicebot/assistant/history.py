@@ -33,8 +33,9 @@ class History:
         return tuple(self._exchanges)
 
     def add(self, user: str, heard: str) -> None:
-        """Remember a turn that has ended."""
-        self._exchanges.append(Exchange(user, heard))
+        """Remember a turn that has ended; not if it ended before the user's words were known."""
+        if user:
+            self._exchanges.append(Exchange(user, heard))
 
     def messages(self, user: str | None = None) -> tuple[Message, ...]:
         """Return the conversation for a model, ending with `user` when that is given.

@@ -58,8 +58,9 @@ class PlaybackBuffer:
             self._queued_samples += len(pcm)
 
     def set_gain(self, gain: float) -> None:
-        """Move to a gain, linear, within 10 ms of the next audio played."""
-        self._target_gain = gain
+        """Move to a gain, linear, within 10 ms of the next audio played. A fade that is under way goes on."""
+        if not self._fading:
+            self._target_gain = gain
 
     def fade_out(self) -> None:
         """Fade what is playing to silence within 10 ms and drop the rest."""

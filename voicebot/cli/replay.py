@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from voicebot.config.load import Settings
 from voicebot.daemon import all_scripted, open_stages
 from voicebot.errors import AudioFileError, UsageError
 from voicebot.events import Observer, ignore
+from voicebot.latency.percentiles import percentile
 from voicebot.latency.resources import Usage
 from voicebot.models.store import Store
 from voicebot.replay import Clip, Conversation, hold, report, speak_in_turn
@@ -36,7 +37,9 @@ def replay(
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new conversation with each file.")] = False,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply.")] = None,
     no_openers: Annotated[bool, typer.Option("--no-openers", help="Play the reply only, never an opener.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for what one would have heard: user left, reply right.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for what one would have heard: user left, reply right.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Speak files to the assistant, one conversation in real time, and report every turn."""
@@ -93,11 +96,33 @@ async def replay_clips(
 
 def print_report(result: dict[str, Any]) -> None:
     """Print where the time went, from the user's last sound to the first of the reply."""
+    summary = result["summary"]
+    table = Table("", "median", "p95", "worst", "over budget", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    late = Counter(stage for turn in result["turns"] for stage in turn["over_budget"])
+    for stage in ("endpoint", "asr", "slm", "tts"):
+        _row(
+            table,
+            stage,
+            [turn["stage_ms"][stage] for turn in result["turns"] if stage in turn["stage_ms"]],
+            late[stage],
+        )
+    spoken = [turn["voice_to_voice_ms"] for turn in result["turns"] if turn["voice_to_voice_ms"] is not None]
+    _row(table, "voice to voice", spoken, late["total"])
     console = Console(highlight=False)
-    table = Table("ms after the user's last sound", title="latency", title_justify="left")
-    for title in ("median", "p95", "budget"):
-        table.add_column(title, justify="right")
-    del result, table, console, time
+    console.print("\n[bold]Latency[/], ms (stages overlap; voice to voice is from your last sound to its first)")
+    console.print(table)
+    console.print(
+        f"{summary['turns']} turns, {summary['false_cut_ins']} false cut-ins, {summary['dropped_frames']} dropped frames; "
+        f"{summary['rss_mb']:.0f} MB and {summary['cpu_seconds']:.1f} s of processor time in all processes",
+        soft_wrap=True,
+    )
+
+
+def _row(table: Table, name: str, values: Sequence[float], late: int) -> None:
+    shown = [percentile(values, 0.5), percentile(values, 0.95), max(values, default=None)]
+    table.add_row(name, *("-" if value is None else f"{value:.0f}" for value in shown), str(late))
 
 
 def _writable(out: Path | None) -> Path | None:

@@ -22,10 +22,15 @@ class AudioSettings(Section):
 
 
 class CoreSettings(Section):
-    """Threads of each heavy stage; 0 is chosen from the number of cores."""
+    """Threads of each heavy stage; 0 is chosen from the number of cores.
+
+    The language model has two numbers: decoding synchronises its threads after every operation of every token, so a
+    thread too many, or one that has to share its core, costs far more there than in the prefill.
+    """
 
     asr_threads: int = Field(0, ge=0, le=256)
     slm_threads: int = Field(0, ge=0, le=256)
+    slm_prefill_threads: int = Field(0, ge=0, le=256)
     tts_threads: int = Field(0, ge=0, le=256)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from voicebot.config.box import BoxSettings
 from voicebot.config.pipeline import PipelineSettings
@@ -29,6 +31,10 @@ class Settings:
     profile_name: str
     pipeline: PipelineSettings
     box: BoxSettings
+
+    def with_pipeline(self, pipeline: PipelineSettings) -> Settings:
+        """Return the same settings with another conversation's."""
+        return replace(self, pipeline=pipeline)
 
 
 def load_settings(pipeline: str = "assistant", profile: str = _BASE_PROFILE) -> Settings:
@@ -75,20 +81,20 @@ def _load(kind: str, names: list[str], section: type[AnySection], problems: list
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             keys = [str(part) for part in detail["loc"]]
-            problems.append(f"{_source_of(keys, sources)}: {_describe(keys, detail['type'], detail['msg'], section)}")
+            problems.append(f"{_source_of(keys, sources)}: {_describe(keys, detail, section)}")
         return None
 
 
 def _find(kind: str, name: str, problems: list[str]) -> Path | None:
     if name.endswith(".toml") or "/" in name:
         path = Path(name)
-        if not path.is_file():
+        if not _is_file(path):
             problems.append(f"{path}: there is no such settings file.")
             return None
         return path
     for place in search_path(kind):
         path = place / f"{name}.toml"
-        if path.is_file():
+        if _is_file(path):
             return path
     known = available(kind)
     what = "pipeline" if kind == "pipelines" else "profile"
@@ -96,12 +102,21 @@ def _find(kind: str, name: str, problems: list[str]) -> Path | None:
     return None
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a directory that may not be entered
+        return False
+
+
 def _read(path: Path, problems: list[str]) -> dict[str, Any] | None:
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        problems.append(f"{path}: the file can't be read ({error.strerror}).")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         problems.append(f"{path}: this is no valid TOML ({error}).")
-        return None
+    return None
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -125,13 +140,18 @@ def _has(content: object, keys: list[str]) -> bool:
     return True
 
 
-def _describe(keys: list[str], kind: str, message: str, section: type[BaseModel]) -> str:
+def _describe(keys: list[str], detail: ErrorDetails, section: type[BaseModel]) -> str:
     key = ".".join(keys)
+    kind, message = detail["type"], detail["msg"]
     if kind == "extra_forbidden":
         known = _keys_of(section, keys[:-1])
         return f"{key}: there is no such setting{_did_you_mean(keys[-1], known)}"
+    if kind == "model_type":
+        return f"{key}: should be a section, [{key}]"
     text = message.removeprefix("Value error, ").removeprefix("Input should be ")
     changed = text != message and not message.startswith("Value error")
+    if kind == "literal_error":
+        text += _did_you_mean(str(detail["input"]), re.findall("'([^']*)'", detail["ctx"]["expected"]))
     return f"{key}: should be {text}" if changed else f"{key}: {text}"
 
 

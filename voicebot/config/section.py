@@ -1,4 +1,4 @@
-"""The base of every settings section: frozen, and closed to keys that it does not know."""
+"""The base of every settings section: frozen, closed to keys it does not know, and strict about types as TOML is."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from pydantic import BaseModel, ConfigDict
 class Section(BaseModel):
     """A group of settings that one part of the program is handed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, str_strip_whitespace=True)

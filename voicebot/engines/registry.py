@@ -18,13 +18,13 @@ def load_recognizer(settings: AsrSettings, model: Path, threads: int) -> Recogni
     return FasterWhisper(model, settings, threads)
 
 
-def load_language_model(settings: SlmSettings, model: Path, threads: int) -> LanguageModel:
+def load_language_model(settings: SlmSettings, model: Path, threads: int, prefill_threads: int) -> LanguageModel:
     """Load the language model that the settings name. Raises EngineError."""
     if settings.engine == "scripted":
         return ScriptedModel()
     from voicebot.engines.llama.engine import LlamaEngine  # noqa: PLC0415
 
-    return LlamaEngine(model, settings, threads)
+    return LlamaEngine(model, settings, threads, prefill_threads)
 
 
 def load_synthesizer(settings: TtsSettings, model: Path, threads: int) -> Synthesizer:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from voicebot.audio import FULL_SCALE, SAMPLE_RATE_HZ, Pcm
 from voicebot.config.pipeline import AsrSettings
 from voicebot.engines.protocols import Cancel, Transcript
-from voicebot.engines.whisper_loops import collapse_loop, loop_length
+from voicebot.engines.whisper_loops import stutters, too_many_words, without_loop
 from voicebot.errors import EngineError
 
 _FULL_WINDOW_S: Final = 30.0
@@ -33,10 +33,9 @@ _SPARE_TOKENS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    tokens: tuple[int, ...]
+    text: str
     mean_logprob: float
     no_speech_probability: float
-    looped: bool
 
 
 class FasterWhisper:
@@ -62,11 +61,13 @@ class FasterWhisper:
         short_s = max(self._settings.window_floor_s, audio_s + self._settings.window_margin_s)
         window_s = min(short_s, _FULL_WINDOW_S)
         decoded = self._decode(pcm, window_s, cancel)
-        fallback = decoded.mean_logprob < self._settings.worst_logprob and window_s < _FULL_WINDOW_S
+        fallback = window_s < _FULL_WINDOW_S and self._is_doubtful(decoded, audio_s)
         if fallback:
             window_s = _FULL_WINDOW_S
             decoded = self._decode(pcm, window_s, cancel)
-        text, _ = collapse_loop(self._text(decoded.tokens), audio_s)
+        text = decoded.text
+        if too_many_words(text, audio_s):
+            text = without_loop(text) or text
         return Transcript(
             text="" if self._is_silence(decoded) else text,
             mean_logprob=decoded.mean_logprob,
@@ -74,6 +75,12 @@ class FasterWhisper:
             window_s=round(window_s, 2),
             fallback=fallback,
         )
+
+    def _is_doubtful(self, decoded: _Decoded, audio_s: float) -> bool:
+        """Return whether the full window should decide: unlikely words, or a repetition that could be real."""
+        if decoded.mean_logprob < self._settings.worst_logprob or stutters(decoded.text):
+            return True
+        return without_loop(decoded.text) is not None and not too_many_words(decoded.text, audio_s)
 
     def _is_silence(self, decoded: _Decoded) -> bool:
         """Whisper's own rule (transcribe.py of openai/whisper): no speech is likely, and the words are not."""
@@ -86,7 +93,9 @@ class FasterWhisper:
         try:
             encoded = self._whisper.model.encode(ctranslate2.StorageView.from_array(features))
             cancel.raise_if_requested()
-            return self._decode_in_slices(encoded, len(pcm) / SAMPLE_RATE_HZ, cancel)
+            return self._decode_in_slices(
+                encoded, len(pcm) / SAMPLE_RATE_HZ, cancel, stop_at_loop=window_s < _FULL_WINDOW_S
+            )
         except RuntimeError as error:
             raise EngineError(f"speech recognition failed ({error}).") from error
 
@@ -98,35 +107,42 @@ class FasterWhisper:
         mel = self._whisper.feature_extractor(samples, padding=0)
         return np.ascontiguousarray(mel[np.newaxis], dtype=np.float32)
 
-    def _decode_in_slices(self, encoded: Any, audio_s: float, cancel: Cancel) -> _Decoded:  # noqa: ANN401
+    def _decode_in_slices(
+        self,
+        encoded: Any,  # noqa: ANN401
+        audio_s: float,
+        cancel: Cancel,
+        *,
+        stop_at_loop: bool,
+    ) -> _Decoded:
         most = round(audio_s * self._settings.tokens_per_s) + _SPARE_TOKENS
         tokens: list[int] = []
         logprob_sum = 0.0
         no_speech = 0.0
-        looped = ended = False
-        while not ended and not looped and len(tokens) < most:
+        ended = False
+        while not ended and len(tokens) < most:
             wanted = min(self._settings.slice_tokens, most - len(tokens))
             result = self._generate(encoded, tokens, wanted)
-            new: list[int] = list(result.sequences_ids[0])
             if not tokens:
                 no_speech = float(result.no_speech_prob)
-            ended = len(new) < wanted
-            # CTranslate2 divides the sum by the number of tokens, the end of text included when it came.
-            logprob_sum += float(result.scores[0]) * (len(new) + ended)
-            tokens += new
-            looped = loop_length(self._text(tokens).split()) is not None
+            # The result repeats the tokens that it was told to begin with; they count in its mean with a
+            # log-probability of 0.
+            known, tokens = len(tokens), list(result.sequences_ids[0])
+            ended = len(tokens) < known + wanted or (stop_at_loop and self._loops(tokens))
+            logprob_sum += float(result.scores[0]) * (len(tokens) + ended)
             cancel.raise_if_requested()
-        mean_logprob = logprob_sum / max(1, len(tokens) + ended)
-        return _Decoded(tuple(tokens), mean_logprob, no_speech, looped)
+        return _Decoded(self._text(tokens), logprob_sum / max(1, len(tokens) + ended), no_speech)
+
+    def _loops(self, tokens: Sequence[int]) -> bool:
+        text = self._text(tokens)
+        return stutters(text) or without_loop(text) is not None
 
     def _generate(self, encoded: Any, tokens: Sequence[int], wanted: int) -> Any:  # noqa: ANN401
-        prompt = [*self._prompt, *tokens]
         return self._whisper.model.generate(
             encoded,
-            [prompt],
+            [[*self._prompt, *tokens]],
             beam_size=self._settings.beam_size,
-            # CTranslate2 generates min(max_length / 2, max_length - prompt) tokens at most.
-            max_length=max(2 * wanted, len(prompt) + wanted),
+            max_length=2 * (len(tokens) + wanted),  # CTranslate2 generates half of it, known tokens included
             suppress_blank=not tokens,
             return_scores=True,
             return_no_speech_prob=not tokens,

@@ -1,42 +1,45 @@
 """Whisper on a window shorter than its training's says the phrase again: how to see that, and how to mend it.
 
-Measured on short commands and read speech, the only failure of the short window is one phrase of three or more
-words repeated to the end of the transcript, the last copy often cut short.
+Measured on short commands and read speech, what goes wrong with the short window is one phrase of three or more
+words said again to the end of the transcript, the last copy often cut short, or one syllable without end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import Final
 
 _FEWEST_WORDS: Final = 3
 _FASTEST_WORDS_PER_S: Final = 4.5
 """People rarely speak faster over a whole utterance; a loop says in 2 s what would take them 6."""
+_STUTTER: Final = re.compile(r"(\w{1,3}?)\1{5,}$")
 
 
-def loop_length(words: Sequence[str]) -> int | None:
-    """Return how many leading words hold one copy of what is looped, or None.
+def without_loop(text: str) -> str | None:
+    """Return the text with the phrase that is said again to its end said once; None when there is no such phrase.
 
-    The words before the loop are kept: for a b c x y z x y z x the answer is 6.
+    What comes before the phrase is kept. Letters are compared, not words, since the last copy may be cut anywhere and
+    is not always spelled like the first.
     """
-    bare = [word.strip(".,!?;:\"'").casefold() for word in words]
-    for length in range(_FEWEST_WORDS, len(bare) // 2 + 1):
-        for start in range(len(bare) - 2 * length + 1):
-            phrase = bare[start : start + length]
-            rest = bare[start + length :]
-            if all(word == phrase[index % length] for index, word in enumerate(rest)):
-                return start + length
+    words = text.split()
+    bare = [_letters(word) for word in words]
+    for start in range(len(words)):
+        for end in range(start + _FEWEST_WORDS, len(words)):
+            phrase, rest = "".join(bare[start:end]), "".join(bare[end:])
+            if len(rest) >= len(phrase) > 0 and (phrase * (len(rest) // len(phrase) + 1)).startswith(rest):
+                return " ".join(words[:end])
     return None
 
 
-def collapse_loop(text: str, audio_s: float) -> tuple[str, bool]:
-    """Return the text with a loop cut to one copy, and whether there was one.
+def stutters(text: str) -> bool:
+    """Return whether the text ends in one syllable said more than five times."""
+    return _STUTTER.search(_letters(text)) is not None
 
-    A person who repeats a phrase takes time to do so; what is said again is kept where the audio is long enough for
-    all the words.
-    """
-    words = text.split()
-    length = loop_length(words)
-    if length is None or len(words) <= audio_s * _FASTEST_WORDS_PER_S:
-        return text, False
-    return " ".join(words[:length]), True
+
+def too_many_words(text: str, audio_s: float) -> bool:
+    """Return whether nobody could have said the text in that time."""
+    return len(text.split()) > audio_s * _FASTEST_WORDS_PER_S
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))

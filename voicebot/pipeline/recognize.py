@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from voicebot.audio import Pcm
+import numpy as np
+
+from voicebot.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, Pcm, silence
+from voicebot.engines.protocols import VoiceDetector
 from voicebot.pipeline.stages import Asr
 
 _NO_WORDS: Final = re.compile(r"[\[(*♪].*?[\])*♪]")
 """What recognisers write for sounds that are no words: [BLANK_AUDIO], (coughs), *music*."""
+_LONGEST_SAMPLES: Final = 28 * SAMPLE_RATE_HZ
+_SEARCHED_SAMPLES: Final = 8 * SAMPLE_RATE_HZ
 
 
 async def recognize(asr: Asr, pcm: Pcm) -> str:
@@ -17,3 +22,22 @@ async def recognize(asr: Asr, pcm: Pcm) -> str:
     transcript = await asr.transcribe(pcm)
     words = " ".join(_NO_WORDS.sub(" ", transcript.text).split())
     return words if any(map(str.isalnum, words)) else ""
+
+
+def pieces(pcm: Pcm) -> list[Pcm]:
+    """Cut long audio into pieces that fit a recogniser's window, each at the quietest moment near its end."""
+    found: list[Pcm] = []
+    while len(pcm) > _LONGEST_SAMPLES:
+        searched = pcm[_LONGEST_SAMPLES - _SEARCHED_SAMPLES : _LONGEST_SAMPLES].astype(np.float32)
+        power = np.square(searched).reshape(-1, FRAME_SAMPLES).sum(axis=1)
+        end = _LONGEST_SAMPLES - _SEARCHED_SAMPLES + int(power.argmin()) * FRAME_SAMPLES + FRAME_SAMPLES // 2
+        found.append(pcm[:end])
+        pcm = pcm[end:]
+    return [*found, pcm]
+
+
+def holds_speech(pcm: Pcm, detector: VoiceDetector, threshold: float) -> bool:
+    """Return whether any chunk of the audio is speech; recognisers put words into silence."""
+    size = detector.chunk_samples
+    padded = np.concatenate((pcm, silence(-len(pcm) % size)))
+    return any(detector.probability(padded[at : at + size]) >= threshold for at in range(0, len(padded), size))

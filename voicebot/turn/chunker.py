@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_SENTENCE_END: Final = re.compile(r"[.!?…]+[\"')\]]*(?=\s)|\n+")
-_PAUSE: Final = re.compile(r"[.!?…,;:]+[\"')\]]*(?=\s)|\s[-–—]+(?=\s)|\n+")  # noqa: RUF001 - dashes that models write
+_SENTENCE_END: Final = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|\n+")  # noqa: RUF001 - quotes that models write
+_PAUSE: Final = re.compile(r"[.!?…,;:]+[\"'”’»)\]]*(?=\s)|\s[-–—]+(?=\s)|\n+")  # noqa: RUF001 - and their dashes
+_UP_TO_SPACE: Final = re.compile(r"\S*\s?")
 _ABBREVIATION: Final = re.compile(
-    r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|no|e\.g|i\.e|approx|[a-z])\.$|(?:^|\s)\d+\.$", re.IGNORECASE
+    r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|no|e\.g|i\.e|approx|[a-z])\.$|(?:^|\n)[ \t]*\d+\.$", re.IGNORECASE
 )
 
 
@@ -38,14 +39,16 @@ class ClauseChunker:
         self._first = True
 
     def feed(self, text: str) -> list[str]:
-        """Add streamed text and return the clauses that are now complete."""
-        self._text += text
+        """Add streamed text and return the clauses that are now complete.
+
+        Every cut is decided at the space after it, so that it does not matter in what pieces the text comes.
+        """
         clauses: list[str] = []
-        while (cut := self._cut()) is not None:
-            clause = " ".join(self._text[:cut].split())
-            self._text = self._text[cut:].lstrip()
-            if clause:
-                clauses.append(clause)
+        for piece in _UP_TO_SPACE.findall(text):
+            self._text = (self._text + piece).lstrip()
+            while piece[-1:].isspace() and (cut := self._cut()) is not None:
+                clauses.append(" ".join(self._text[:cut].split()))
+                self._text = self._text[cut:].lstrip()
                 self._first = False
         return clauses
 

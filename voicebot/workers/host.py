@@ -92,7 +92,9 @@ def load(order: Header, flag: Cancel) -> Serve:
         recognizer.transcribe(silence(SAMPLE_RATE_HZ), flag)
         return lambda header, payload, cancel: _transcribe(recognizer, header, payload, cancel)
     if order["stage"] == "slm":
-        language_model = registry.load_language_model(SlmSettings(**order["settings"]), model, threads)
+        language_model = registry.load_language_model(
+            SlmSettings(**order["settings"]), model, threads, int(order["prefill_threads"])
+        )
         return lambda header, payload, cancel: _converse(language_model, header, payload, cancel)
     synthesizer = registry.load_synthesizer(TtsSettings(**order["settings"]), model, threads)
     list(synthesizer.synthesize("Ready.", first=True, cancel=flag))

@@ -35,6 +35,7 @@ class WorkerOrder:
     model: Path
     settings: Mapping[str, Any]
     threads: int
+    prefill_threads: int
 
     def header(self) -> Header:
         """Return the order as the first frame's header."""
@@ -43,6 +44,7 @@ class WorkerOrder:
             "model": str(self.model),
             "settings": dict(self.settings),
             "threads": self.threads,
+            "prefill_threads": self.prefill_threads,
         }
 
 

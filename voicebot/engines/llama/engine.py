@@ -19,9 +19,9 @@ _log = logging.getLogger(__name__)
 class LlamaEngine:
     """A GGUF model with one slot. Raises EngineError when it does not load."""
 
-    def __init__(self, model: Path, settings: SlmSettings, threads: int) -> None:
+    def __init__(self, model: Path, settings: SlmSettings, threads: int, prefill_threads: int) -> None:
         self._weights = Weights(model)
-        self._slot = Slot(self._weights, settings.context_tokens, threads)
+        self._slot = Slot(self._weights, settings.context_tokens, threads, prefill_threads)
         self._sampler = Sampler(settings, self._weights.vocabulary_size)
 
     def prefill(self, messages: tuple[Message, ...], cancel: Cancel) -> int:

@@ -27,12 +27,13 @@ interpreter's lock each time; `strlen` over the cancel flag's two bytes returns 
 class Slot:
     """A sequence of tokens whose keys and values are computed. Used by one thread."""
 
-    def __init__(self, weights: Weights, context_tokens: int, threads: int) -> None:
+    def __init__(self, weights: Weights, context_tokens: int, threads: int, prefill_threads: int) -> None:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = context_tokens
         params.n_batch = params.n_ubatch = _BATCH_TOKENS
         params.n_seq_max = 1
-        params.n_threads = params.n_threads_batch = threads
+        params.n_threads = threads
+        params.n_threads_batch = prefill_threads
         params.no_perf = True
         self._weights = weights
         self._context = llama_cpp.llama_init_from_model(weights.handle, params)

@@ -1,0 +1,81 @@
+"""A box of its own for each test: settings, and a store with small models of the user's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from voicebot.models.catalogue import load_catalogue
+from voicebot.models.store import Store
+
+PIPELINES = {
+    "default": """
+        [asr]
+        model = "whisper-tiny.en"
+        [slm]
+        model = "smollm2-135m-instruct-q4_1"
+        context_tokens = 2048
+        [tts]
+        model = "piper-en_US-joe-medium"
+    """,
+    "own": """
+        [asr]
+        model = "my-whisper"
+        [slm]
+        engine = "scripted"
+        [tts]
+        model = "my-voice"
+    """,
+    "scripted": """
+        [asr]
+        engine = "scripted"
+        [slm]
+        engine = "scripted"
+        [tts]
+        engine = "scripted"
+    """,
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where its settings and models are."""
+
+    folder: Path
+    store: Path
+
+    def profile(self, text: str) -> str:
+        """Write a profile and return its file."""
+        path = self.folder / "profile.toml"
+        path.write_text(text)
+        return str(path)
+
+    def pipeline(self, name: str, text: str) -> str:
+        """Write a pipeline and return its file."""
+        path = self.folder / f"{name}.toml"
+        path.write_text(text)
+        return str(path)
+
+    def add_own_models(self) -> None:
+        """Put my-whisper and my-voice into the store."""
+        source = self.folder / "source"
+        source.mkdir()
+        for name in ("model.bin", "config.json"):
+            (source / name).write_text("whisper")
+        Store(self.store, load_catalogue(self.store)).add(source, "my-whisper", "asr", "faster-whisper", "CC0")
+        voice = self.folder / "voice.onnx"
+        voice.write_text("voice")
+        voice.with_name("voice.onnx.json").write_text("{}")
+        Store(self.store, load_catalogue(self.store)).add(voice, "my-voice", "tts", "piper", "CC0")
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("VOICEBOT_MODELS", str(tmp_path / "store"))
+    made = Box(tmp_path, tmp_path / "store")
+    for name, text in PIPELINES.items():
+        made.pipeline(name, text)
+    return made

@@ -1,0 +1,5 @@
+"""`voicebot bench`."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,76 @@
+"""`voicebot talk`: speak to the assistant through this computer's microphone and speaker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from voicebot.audio_io.local import LocalPort
+from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, check_memory, load, open_store, print_json
+from voicebot.cli.live import LivePrinter
+from voicebot.clock import LoopClock
+from voicebot.config.load import Settings
+from voicebot.daemon import open_stages
+from voicebot.events import Event, Observer, TurnEnded
+from voicebot.models.store import Store
+from voicebot.pipeline.session import Session
+
+
+def talk(
+    *,
+    pipeline: PipelineOption = "assistant",
+    profile: ProfileOption = "voicebot",
+    microphone: Annotated[str | None, typer.Option("--input", help="Microphone, by a part of its name.")] = None,
+    speaker: Annotated[str | None, typer.Option("--output", help="Speaker, by a part of its name.")] = None,
+    turns: Annotated[int, typer.Option(min=0, help="End after as many turns; 0 goes on until Ctrl-C.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Speak to the assistant. Headphones are best for now: it does not yet cancel its own echo."""
+    settings = load(pipeline, profile)
+    store = open_store(settings)
+    check_memory(settings, store)
+    audio = settings.box.audio
+    devices = (audio.input if microphone is None else microphone, audio.output if speaker is None else speaker)
+    console = Console(highlight=False, soft_wrap=True, stderr=as_json)
+    ended = asyncio.run(_talk(settings, store, devices, LivePrinter(console), console, turns))
+    if as_json:
+        print_json({"turns": [{"user": turn.user, "reply": turn.reply, "heard": turn.heard} for turn in ended]})
+
+
+async def _talk(
+    settings: Settings, store: Store, devices: tuple[str, str], observer: Observer, console: Console, turns: int
+) -> list[TurnEnded]:
+    clock = LoopClock()
+    audio = settings.box.audio
+    ended: list[TurnEnded] = []
+    over = asyncio.Event()
+
+    def observe(event: Event) -> None:
+        observer(event)
+        if isinstance(event, TurnEnded):
+            ended.append(event)
+            if turns and len(ended) >= turns:
+                over.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, over.set)
+    microphone, speaker = (name or None for name in devices)
+    async with (
+        open_stages(settings, store, clock, observe) as stages,
+        LocalPort(microphone, speaker, block_ms=audio.block_ms, lead_ms=audio.lead_ms) as port,
+    ):
+        console.print("[bold]Listening.[/] Speak; Ctrl-C ends.")
+        session = asyncio.create_task(Session("talk", port, stages, settings.pipeline, observe).run())
+        ending = asyncio.create_task(over.wait())
+        await asyncio.wait((session, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not session.done():
+            session.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await session
+    return ended
