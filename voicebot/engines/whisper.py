@@ -77,10 +77,13 @@ class FasterWhisper:
         )
 
     def _is_doubtful(self, decoded: _Decoded, audio_s: float) -> bool:
-        """Return whether the full window should decide: unlikely words, or a repetition that could be real."""
+        """Return whether the full window should decide: the words are unlikely, or a repetition may be real."""
         if decoded.mean_logprob < self._settings.worst_logprob or stutters(decoded.text):
             return True
-        return without_loop(decoded.text) is not None and not too_many_words(decoded.text, audio_s)
+        once = without_loop(decoded.text)
+        if once is None:
+            return too_many_words(decoded.text, audio_s)
+        return too_many_words(once, audio_s) or not too_many_words(decoded.text, audio_s)
 
     def _is_silence(self, decoded: _Decoded) -> bool:
         """Whisper's own rule (transcribe.py of openai/whisper): no speech is likely, and the words are not."""

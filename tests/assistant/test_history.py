@@ -1,0 +1,62 @@
+"""The conversation as a model is shown it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicebot.assistant.history import Exchange, History
+from voicebot.engines.protocols import Message
+
+SYSTEM = Message("system", "Be brief.")
+
+
+def test_a_new_conversation_has_only_the_system_prompt() -> None:
+    history = History("Be brief.")
+    assert history.messages() == (SYSTEM,)
+    assert history.exchanges == ()
+
+
+def test_of_a_reply_only_what_was_heard_is_remembered() -> None:
+    history = History("Be brief.")
+    history.add("hello", "Hi there,")
+    assert history.messages("who are you") == (
+        SYSTEM,
+        Message("user", "hello"),
+        Message("assistant", "Hi there,"),
+        Message("user", "who are you"),
+    )
+
+
+def test_what_the_user_said_around_an_unheard_reply_becomes_one_message() -> None:
+    history = History("Be brief.")
+    history.add("set a timer", "")
+    history.add("for five minutes", "")
+    assert history.messages("please") == (SYSTEM, Message("user", "set a timer\nfor five minutes\nplease"))
+    assert history.messages() == (SYSTEM, Message("user", "set a timer\nfor five minutes"))
+
+
+def test_a_turn_that_ended_before_its_words_were_known_is_not_remembered() -> None:
+    history = History("Be brief.")
+    history.add("", "")
+    assert history.exchanges == ()
+    assert history.messages("hello") == (SYSTEM, Message("user", "hello"))
+
+
+def test_days_of_conversation_keep_only_the_newest_exchanges() -> None:
+    history = History("Be brief.")
+    for number in range(1000):
+        history.add(f"question {number}", f"answer {number}")
+    assert history.exchanges[0] == Exchange("question 800", "answer 800")
+    assert history.exchanges[-1] == Exchange("question 999", "answer 999")
+    assert history.messages()[0] == SYSTEM
+
+
+@given(st.lists(st.tuples(st.text(), st.text())), st.none() | st.text(min_size=1))
+def test_speakers_alternate_and_the_user_begins(exchanges: list[tuple[str, str]], last: str | None) -> None:
+    history = History("Be brief.")
+    for user, heard in exchanges:
+        history.add(user, heard)
+    roles = [message.role for message in history.messages(last)]
+    assert roles == ["system", *["user", "assistant"] * len(roles)][: len(roles)]
+    assert last is None or roles[-1] == "user"
