@@ -118,12 +118,13 @@ def test_what_was_played_is_heard_when_the_log_says(
     for begin, place in find(played, heard):
         stretch = int(np.searchsorted(begins, begin, side="right")) - 1
         errors_ms.append(ms_from_samples(int(log[stretch, 0]) + begin - int(begins[stretch]) - place))
-    pushed = 10 * FRAME_SAMPLES  # local_port_probe.PLAY_AT_FRAME
+    delay_ms = ms_from_samples(int(log[0, 0]) - 10 * FRAME_SAMPLES)  # 10: local_port_probe.PLAY_AT_FRAME
     with capsys.disabled():
         sys.stdout.write(
-            f"\nblocks of {block_ms} ms: logged as heard {ms_from_samples(int(log[0, 0]) - pushed):.1f} ms after the push; "
+            f"\nblocks of {block_ms} ms: logged as heard {delay_ms:.1f} ms after the push; "
             f"the log is {min(errors_ms):+.1f} to {max(errors_ms):+.1f} ms off; "
-            f"{report['late_blocks']} late blocks, {report['xruns']} xruns; {100 * report['cpu_share']:.1f} % of a core\n"
+            f"{report['late_blocks']} late blocks, {report['xruns']} xruns; "
+            f"{100 * report['cpu_share']:.1f} % of a core\n"
         )
     assert max(abs(error_ms) for error_ms in errors_ms) < 100
 

@@ -32,7 +32,7 @@ def normalise(text: str) -> list[str]:
 
 
 def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Return the least number of substitutions, deletions and insertions (Levenshtein) that lead from one to the other."""
+    """Return the least number of substitutions, deletions and insertions between them (Levenshtein)."""
     costs = list(range(len(hypothesis) + 1))
     for row, expected in enumerate(reference, 1):
         diagonal, costs[0] = costs[0], row

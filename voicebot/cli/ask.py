@@ -42,6 +42,8 @@ def ask(
 
 async def _ask(settings: Settings, store: Store, text: str, max_tokens: int) -> str:
     history = History(settings.pipeline.slm.system_prompt)
-    async with workers(settings, store, LoopClock(), ignore, ("slm",)) as running:
-        async with aclosing(WorkerSlm(running["slm"]).generate(history.messages(text), max_tokens)) as stream:
-            return "".join([piece async for piece in stream]).strip()
+    async with (
+        workers(settings, store, LoopClock(), ignore, ("slm",)) as running,
+        aclosing(WorkerSlm(running["slm"]).generate(history.messages(text), max_tokens)) as stream,
+    ):
+        return "".join([piece async for piece in stream]).strip()

@@ -114,7 +114,7 @@ def print_report(result: dict[str, Any]) -> None:
     console.print("\n[bold]Latency[/], ms (stages overlap; voice to voice is from your last sound to its first)")
     console.print(table)
     console.print(
-        f"{summary['turns']} turns, {summary['false_cut_ins']} false cut-ins, {summary['dropped_frames']} dropped frames; "
+        f"{summary['turns']} turns, {summary['false_cut_ins']} false cut-ins, {summary['dropped_frames']} frames lost, "
         f"{summary['rss_mb']:.0f} MB and {summary['cpu_seconds']:.1f} s of processor time in all processes",
         soft_wrap=True,
     )

@@ -1,0 +1,99 @@
+"""Kills each worker in the middle of a reply, again and again: the conversation has to go on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any, Final
+
+import psutil
+
+from voicebot.clock import Clock, LoopClock
+from voicebot.config.load import Settings
+from voicebot.daemon import open_stages
+from voicebot.errors import EngineError
+from voicebot.events import Event, Observer, WorkerChanged
+from voicebot.latency.percentiles import summary
+from voicebot.models.store import Store
+from voicebot.replay import Clip, Conversation, hold
+
+_PATIENCE_S: Final = 30.0
+_INTO_REPLY_S: Final = 0.3
+
+
+class _Workers:
+    """Who is alive, by the events."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.pids: dict[str, int] = {}
+        self._observer = observer
+        self._changed = asyncio.Event()
+
+    def observe(self, event: Event) -> None:
+        if isinstance(event, WorkerChanged):
+            if event.state == "ready" and event.pid is not None:
+                self.pids[event.stage] = event.pid
+            elif event.state == "died":
+                self.pids.pop(event.stage, None)
+            self._changed.set()
+        self._observer(event)
+
+    async def kill(self, stage: str, clock: Clock) -> float:
+        """Kill a worker and return how many milliseconds it took until another was ready."""
+        killed = self.pids[stage]
+        began_s = clock.now_s()
+        os.kill(killed, signal.SIGKILL)
+        async with asyncio.timeout(_PATIENCE_S):
+            while self.pids.get(stage) in (None, killed):
+                self._changed.clear()
+                await self._changed.wait()
+        return (clock.now_s() - began_s) * 1000
+
+
+async def measure_kills(
+    settings: Settings, store: Store, long_question: Clip, question: Clip, times: int, observer: Observer
+) -> dict[str, Any]:
+    """Kill each worker `times` times during a reply to the long question, then ask the other question.
+
+    Raises EngineError when a turn after a kill is not answered, or the history lost a turn.
+    """
+    clock = LoopClock()
+    watched = _Workers(observer)
+    back_ms: dict[str, list[float]] = {"asr": [], "slm": [], "tts": []}
+
+    async def script(conversation: Conversation) -> None:
+        for number in range(times):
+            for stage, times_ms in back_ms.items():
+                await clock.sleep_s(0.5)
+                conversation.speaking.clear()
+                conversation.say(long_question)
+                async with asyncio.timeout(_PATIENCE_S):
+                    await conversation.speaking.wait()
+                await clock.sleep_s(_INTO_REPLY_S)
+                times_ms.append(await watched.kill(stage, clock))
+                await _ask_next(conversation, question, clock, f"kill {number + 1} of {stage}")
+
+    async with open_stages(settings, store, clock, watched.observe) as stages:
+        conversation = await hold("kills", settings, stages, clock, watched.observe, script)
+    turns = len(conversation.ended)
+    if len(conversation.session.history.exchanges) != turns:
+        raise EngineError(f"{turns} turns ended but {len(conversation.session.history.exchanges)} are remembered.")
+    return {
+        "kills": 3 * times,
+        "turns": turns,
+        "apologies": sum(turn.error is not None for turn in conversation.ended),
+        "back_ms": {stage: summary(values) for stage, values in back_ms.items()},
+        "orphans": len(psutil.Process().children(recursive=True)),
+    }
+
+
+async def _ask_next(conversation: Conversation, question: Clip, clock: Clock, after: str) -> None:
+    conversation.session.stop()
+    await clock.sleep_s(0.5)
+    before = len(conversation.ended)
+    conversation.say(question)
+    await conversation.settle(clock)
+    answered = conversation.ended[before:]
+    if not answered or answered[-1].error is not None or not answered[-1].heard:
+        raise EngineError(f"after {after} the next question was not answered.")
