@@ -1,4 +1,4 @@
-"""For all tests: a call that blocks the event loop is an error."""
+"""For all tests: a call that blocks the event loop is an error, and examples have no deadline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+settings.register_profile("voicebot", deadline=None)  # a busy machine makes an example slow, and not wrong
+settings.load_profile("voicebot")
 
 
 @pytest.fixture(autouse=True)

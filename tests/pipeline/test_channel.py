@@ -149,7 +149,7 @@ def test_everything_arrives_once_and_in_order_at_any_pace(
         await channel.close()
 
     async def take(channel: Channel[int]) -> list[int]:
-        taken = []
+        taken: list[int] = []
         async for item in channel:
             await asyncio.sleep(take_pauses[len(taken)] if len(taken) < len(take_pauses) else 0)
             taken.append(item)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,9 +17,7 @@ def clauses(text: str, rules: ClauseRules = RULES, cuts: tuple[int, ...] = ()) -
     """Return a text's clauses, when it is fed in pieces that begin at `cuts`."""
     chunker = ClauseChunker(rules)
     bounds = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
-    found = [
-        clause for begin, end in zip(bounds[:-1], bounds[1:], strict=True) for clause in chunker.feed(text[begin:end])
-    ]
+    found = [clause for begin, end in pairwise(bounds) for clause in chunker.feed(text[begin:end])]
     return found + chunker.finish()
 
 

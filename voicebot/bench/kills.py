@@ -19,7 +19,9 @@ from voicebot.models.store import Store
 from voicebot.replay import Clip, Conversation, hold
 
 _PATIENCE_S: Final = 30.0
-_INTO_REPLY_S: Final = 0.3
+_REPLY_TOKENS: Final = 240
+"""So long a reply that both the language model and the synthesizer are at work when it is first heard."""
+_APOLOGY_S: Final = 8.0
 
 
 class _Workers:
@@ -59,6 +61,8 @@ async def measure_kills(
     Raises EngineError when a turn after a kill is not answered, or the history lost a turn.
     """
     clock = LoopClock()
+    slm = settings.pipeline.slm.model_copy(update={"max_tokens": _REPLY_TOKENS})
+    settings = settings.with_pipeline(settings.pipeline.model_copy(update={"slm": slm}))
     watched = _Workers(observer)
     back_ms: dict[str, list[float]] = {"asr": [], "slm": [], "tts": []}
 
@@ -70,7 +74,6 @@ async def measure_kills(
                 conversation.say(long_question)
                 async with asyncio.timeout(_PATIENCE_S):
                     await conversation.speaking.wait()
-                await clock.sleep_s(_INTO_REPLY_S)
                 times_ms.append(await watched.kill(stage, clock))
                 await _ask_next(conversation, question, clock, f"kill {number + 1} of {stage}")
 
@@ -89,6 +92,7 @@ async def measure_kills(
 
 
 async def _ask_next(conversation: Conversation, question: Clip, clock: Clock, after: str) -> None:
+    await clock.sleep_s(_APOLOGY_S)
     conversation.session.stop()
     await clock.sleep_s(0.5)
     before = len(conversation.ended)

@@ -22,29 +22,24 @@ async def respond(
 ) -> None:
     """Stream a reply into `clauses`, and close it.
 
-    Marks slm_first_token and slm_first_clause. A reply that runs out of tokens in the middle of a sentence ends
-    with the sentence before, if it has one.
+    Marks slm_first_token and slm_first_clause. A reply that runs out of tokens ends at its last pause.
     """
     chunker = ClauseChunker(rules)
-    sent = pieces = 0
+    pieces = 0
     async with aclosing(slm.generate(messages, max_tokens)) as stream:
         async for text in stream:
             pieces += 1
             if pieces == 1:
                 mark("slm_first_token")
             for clause in chunker.feed(text):
-                sent += await _send(clause, clauses, mark)
-    cut_short = pieces >= max_tokens and sent > 0
-    for clause in chunker.finish():
-        if not cut_short:
-            sent += await _send(clause, clauses, mark)
+                await _send(clause, clauses, mark)
+    for clause in chunker.finish(cut_short=pieces >= max_tokens):
+        await _send(clause, clauses, mark)
     await clauses.close()
 
 
-async def _send(clause: str, clauses: Channel[str], mark: Callable[[str], None]) -> bool:
+async def _send(clause: str, clauses: Channel[str], mark: Callable[[str], None]) -> None:
     spoken = speakable(clause)
-    if not spoken:
-        return False
-    mark("slm_first_clause")
-    await clauses.send(spoken)
-    return True
+    if spoken:
+        mark("slm_first_clause")
+        await clauses.send(spoken)

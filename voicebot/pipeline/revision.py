@@ -86,20 +86,25 @@ class Revision:
         self._task = group.create_task(self._play_apology(), name=f"turn {self.turn} apology")
 
     async def _run(self) -> None:
+        event = await self._work()
+        if event is TurnEvent.FAILED:
+            await self._committed.wait()
+        self._report(self, event)
+
+    async def _work(self) -> TurnEvent:
         try:
             self.text = await recognize(self._around.stages.asr, self._pcm)
             self._mark("asr_final")
             self._around.observer(Transcribed(self._around.session, self.turn, self.number, self.text))
             if not self.text:
-                self._report(self, TurnEvent.NOTHING_SAID)
-                return
+                return TurnEvent.NOTHING_SAID
             await self._answer()
         except* VoicebotError as errors:
             self.error = "; ".join(str(error) for error in errors.exceptions)
-            await self._committed.wait()
-            self._report(self, TurnEvent.FAILED)
-        else:
-            self._report(self, TurnEvent.REPLY_ENDED)
+        if self.error is None:
+            return TurnEvent.REPLY_ENDED
+        _raise_if_cancelled()
+        return TurnEvent.FAILED
 
     async def _answer(self) -> None:
         settings = self._around.settings
@@ -140,3 +145,10 @@ class Revision:
             self.marks.note("audible", stretch.audible_sample)
             self._around.observer(ReplyAudible(self._around.session, self.turn, stretch.audible_sample))
             self._report(self, TurnEvent.REPLY_AUDIBLE)
+
+
+def _raise_if_cancelled() -> None:
+    """Raise the cancellation that came together with an error: before Python 3.13 a task group shows the error only."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -60,6 +60,7 @@ class Session:
         self._listener = Listener(stages.make_gate(), stages.make_detector(), settings.endpoint)
         self._around = Surroundings(name, stages, settings, self.history, port.playback, port.now_sample, self._publish)
         self._turn = _Turn(0, 0)
+        self._onset_sample = 0
         self._revision: Revision | None = None
         self._ducked_sample: int | None = None
         self._warming: asyncio.Task[None] | None = None
@@ -88,12 +89,17 @@ class Session:
             self._warm_prefix()
             while (frame := await self._port.next_frame()) is not None:
                 for heard in self._listener.hear(frame):
+                    if heard.event is TurnEvent.SPEECH_STARTED:
+                        self._onset_sample = heard.at_sample
                     self._on(heard.event, heard.at_sample)
                 self._report_drops()
-            self._leave()
+            self.stop()
+            if self._warming is not None:
+                self._warming.cancel()
 
     def stop(self) -> None:
         """Stop the reply, or forget what is being said, as if the user had pressed a button."""
+        self._ducked_sample = None  # it is not the user's voice that ends the reply
         self._on(TurnEvent.STOP, self._port.now_sample())
 
     def _on(self, event: TurnEvent, at_sample: int) -> None:
@@ -113,7 +119,8 @@ class Session:
             self._on(event, self._port.now_sample())
 
     def _open_turn(self, at_sample: int) -> None:
-        self._turn = _Turn(self._turn.number + 1, at_sample)
+        del at_sample  # where the reply ended, if the speech began before that
+        self._turn = _Turn(self._turn.number + 1, self._onset_sample)
 
     def _start_revision(self, at_sample: int) -> None:
         turn = self._turn
@@ -168,7 +175,7 @@ class Session:
     def _apologize(self, at_sample: int) -> None:
         del at_sample
         if self._revision is not None:
-            _log.warning("%s: turn %d failed: %s", self.name, self._turn.number, self._revision.error)
+            _log.info("%s: turn %d failed: %s", self.name, self._turn.number, self._revision.error)
             self._revision.apologize(self._group)
 
     def _end_turn(self, *, interrupted: bool) -> None:
@@ -210,12 +217,6 @@ class Session:
     async def _prefill(self) -> None:
         with contextlib.suppress(VoicebotError):
             await self._stages.slm.prefill(self.history.messages())
-
-    def _leave(self) -> None:
-        if self._revision is not None:
-            self._end_turn(interrupted=True)
-        if self._warming is not None:
-            self._warming.cancel()
 
     def _report_drops(self) -> None:
         if self._port.dropped_frames != self._dropped_frames:

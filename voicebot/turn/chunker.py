@@ -13,6 +13,7 @@ from typing import Final
 _SENTENCE_END: Final = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|\n+")  # noqa: RUF001 - quotes that models write
 _PAUSE: Final = re.compile(r"[.!?…,;:]+[\"'”’»)\]]*(?=\s)|\s[-–—]+(?=\s)|\n+")  # noqa: RUF001 - and their dashes
 _UP_TO_SPACE: Final = re.compile(r"\S*\s?")
+_SENTENCE_MARKS: Final = (".", "!", "?", "…")
 _ABBREVIATION: Final = re.compile(
     r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|no|e\.g|i\.e|approx|[a-z])\.$|(?:^|\n)[ \t]*\d+\.$", re.IGNORECASE
 )
@@ -37,6 +38,7 @@ class ClauseChunker:
         self._rules = rules
         self._text = ""
         self._first = True
+        self._sentence_ended = False
 
     def feed(self, text: str) -> list[str]:
         """Add streamed text and return the clauses that are now complete.
@@ -50,12 +52,23 @@ class ClauseChunker:
                 clauses.append(" ".join(self._text[:cut].split()))
                 self._text = self._text[cut:].lstrip()
                 self._first = False
+                self._sentence_ended = clauses[-1].rstrip("\"')]")[-1:] in _SENTENCE_MARKS
         return clauses
 
-    def finish(self) -> list[str]:
-        """Return what is left when the reply has ended."""
-        rest = " ".join(self._text.split())
-        self._text = ""
+    def finish(self, *, cut_short: bool = False) -> list[str]:
+        """Return what is left when the reply has ended.
+
+        `cut_short`: it ended because it was too long. Of an unfinished sentence only as much is left as ends at a
+        pause; all of it when the sentence's beginning has been spoken already and it has no further pause.
+        """
+        rest, self._text = self._text, ""
+        if cut_short:
+            pauses = [pause.end() for pause in _PAUSE.finditer(rest) if self._allowed(rest[: pause.end()])]
+            if pauses:
+                rest = rest[: pauses[-1]]
+            elif self._sentence_ended:
+                rest = ""
+        rest = " ".join(rest.split())
         return [rest] if rest else []
 
     def _cut(self) -> int | None:

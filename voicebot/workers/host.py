@@ -1,7 +1,8 @@
 """The worker process: loads one engine, then serves one request after the other until the daemon is gone.
 
-Started as `python -m voicebot.workers.host SOCKET FLAGS` with two inherited descriptors. The first frame says what to
-load. It never outlives the daemon: the kernel kills it with its parent, and an end of the socket ends it too.
+Started as `python -m voicebot.workers.host SOCKET FLAGS PARENT` with two inherited descriptors and the daemon's process
+id. The first frame says what to load. It never outlives the daemon: the kernel kills it with its parent, and an end of
+the socket ends it too.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ def main(arguments: list[str]) -> int:
 
 def _die_with(parent: int) -> None:
     """Ask the kernel to kill this process when the daemon's thread that started it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(0)
@@ -77,8 +77,8 @@ def _serve_one(connection: socket.socket, serve: Serve, request: Reply, flag: Ca
             connection.sendall(encode({"id": number, "item": item}, data))
             flag.raise_if_requested()
         end: Header = {"id": number, "end": "done"}
-    except CancelledWorkError:
-        end = {"id": number, "end": "cancelled"}
+    except CancelledWorkError as error:
+        end = {"id": number, "end": "cancelled", "reason": str(error)}
     except EngineError as error:
         end = {"id": number, "end": "failed", "reason": str(error)}
     connection.sendall(encode(end))

@@ -22,7 +22,7 @@ from voicebot.workers.wire import Header, encode, read_frame
 
 _log = logging.getLogger(__name__)
 _MOST_REPLIES: Final = 8192
-"""Replies that may wait to be taken: more than the longest generation has."""
+"""Replies of one request that may wait to be taken, far more than a turn has. With one more it is cancelled."""
 _STOP_GRACE_S: Final = 1.0
 _LONGEST_BACK_OFF_S: Final = 5.0
 
@@ -64,18 +64,35 @@ class _End:
 class _Incarnation:
     """One life of the process: its socket, its flags and the requests it has not answered."""
 
-    def __init__(self, process: asyncio.subprocess.Process, flags: CancelFlags) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        flags: CancelFlags,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
         self.process = process
         self.flags = flags
+        self.reader = reader
+        self.writer = writer
+        self.heard_s = 0.0
+        """When its last message came."""
         self.pending: dict[int, tuple[int, asyncio.Queue[Reply | _End]]] = {}
         self.free_flags: asyncio.Queue[int] = asyncio.Queue(FLAG_COUNT)
         for index in range(FLAG_COUNT - 1):
             self.free_flags.put_nowait(index)
-        self.reader: asyncio.StreamReader
-        self.writer: asyncio.StreamWriter
 
-    async def open(self, ours: socket.socket) -> None:
-        self.reader, self.writer = await asyncio.open_connection(sock=ours)
+    def ask(self, number: int, flag: int) -> asyncio.Queue[Reply | _End]:
+        replies: asyncio.Queue[Reply | _End] = asyncio.Queue(_MOST_REPLIES + 1)  # the end has a place of its own
+        self.pending[number] = (flag, replies)
+        return replies
+
+    def deliver(self, number: int, reply: Reply) -> None:
+        flag, replies = self.pending[number]
+        if replies.qsize() < _MOST_REPLIES:
+            replies.put_nowait(reply)
+        else:
+            self.flags[flag].request()
 
     def finish(self, number: int, error: Exception | None) -> None:
         flag, replies = self.pending.pop(number)
@@ -83,9 +100,15 @@ class _Incarnation:
         self.free_flags.put_nowait(flag)
         replies.put_nowait(_End(error))
 
-    def fail_all(self, error: Exception) -> None:
-        for number in list(self.pending):
+    def give_up(self, error: Exception) -> None:
+        """Fail all requests. Their flags stay raised, so that a process which still works on one ends at once."""
+        for number, (flag, _) in list(self.pending.items()):
             self.finish(number, error)
+            self.flags[flag].request()
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
 
 
 class Supervisor:
@@ -98,6 +121,7 @@ class Supervisor:
         self._timeouts = timeouts
         self._current: _Incarnation | None = None
         self._ready = asyncio.Event()
+        self._loaded_before = False
         self._refused: EngineError | None = None
         self._next_number = 0
 
@@ -121,7 +145,7 @@ class Supervisor:
             try:
                 await self._live()
             except EngineError as error:
-                if not self._ready.is_set():
+                if not self._loaded_before:
                     self._refused = error
                     self._ready.set()
                     return
@@ -132,20 +156,19 @@ class Supervisor:
     async def request(self, header: Header, payload: bytes = b"") -> AsyncGenerator[Reply, None]:
         """Send a request and yield its replies. Leaving the iteration early cancels the work.
 
-        Raises WorkerDiedError when the process dies meanwhile, EngineError when the engine fails.
+        Raises WorkerDiedError when the process dies meanwhile or is not replaced in time, EngineError when the engine
+        fails.
         """
-        await self.ready()
-        life = self._current
-        if life is None:
-            raise self._died()
+        life = await self._life()
         flag = await life.free_flags.get()
+        if life is not self._current:
+            life.free_flags.put_nowait(flag)  # for the next one that waits, to find out the same
+            raise self._died()
         number, self._next_number = self._next_number, self._next_number + 1
-        replies: asyncio.Queue[Reply | _End] = asyncio.Queue(_MOST_REPLIES)
-        life.pending[number] = (flag, replies)
+        replies = life.ask(number, flag)
         try:
-            with contextlib.suppress(ConnectionError):
-                life.writer.write(encode({**header, "id": number, "flag": flag}, payload))
-                await life.writer.drain()
+            # Without drain(), which would wait without end for a process that hangs.
+            life.writer.write(encode({**header, "id": number, "flag": flag}, payload))
             while isinstance(reply := await self._next(life, replies), Reply):
                 yield reply
             if reply.error is not None:
@@ -154,44 +177,73 @@ class Supervisor:
             if number in life.pending:
                 life.flags[flag].request()
 
-    async def _next(self, life: _Incarnation, replies: asyncio.Queue[Reply | _End]) -> Reply | _End:
+    async def _life(self) -> _Incarnation:
+        """Return the process that serves now; a replacement is waited for as long as an answer would be."""
         try:
             async with asyncio.timeout(self._timeouts.request_timeout_s):
-                return await replies.get()
+                await self.ready()
         except TimeoutError as error:
-            _log.error("the %s worker hangs; it is killed and replaced", self._order.stage)
-            life.process.kill()
             raise self._died() from error
+        if self._current is None:
+            raise self._died()
+        return self._current
+
+    async def _next(self, life: _Incarnation, replies: asyncio.Queue[Reply | _End]) -> Reply | _End:
+        """Return the next reply. Kills a process that has answered nobody for too long."""
+        longest_s = self._timeouts.request_timeout_s
+        while True:
+            try:
+                async with asyncio.timeout(longest_s):
+                    return await replies.get()
+            except TimeoutError as error:
+                if self._clock.now_s() - life.heard_s < longest_s:
+                    continue  # it is busy with the requests before this one
+                _log.error("the %s worker hangs; it is killed and replaced", self._order.stage)
+                life.kill()
+                raise self._died() from error
 
     async def _live(self) -> None:
-        """Run one life of the process, from its start to its end."""
-        ours, theirs = socket.socketpair()
-        flags = CancelFlags.create()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "voicebot.workers.host",
-                *map(str, (theirs.fileno(), flags.descriptor, os.getpid())),
-                pass_fds=(theirs.fileno(), flags.descriptor),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=2,
-                env=_environment(),
-            )
-        life = _Incarnation(process, flags)
+        """Run one life of the process, from its start to its end. Raises EngineError when it does not load."""
+        life = await self._spawn()
         reason = "stopped"
         try:
-            await life.open(ours)
             await self._load(life)
             reason = await self._dispatch(life)
+        except EngineError as error:
+            reason = str(error)
+            raise
         finally:
             self._current = None
-            if self._refused is None and self._ready.is_set():
-                self._ready.clear()
-            life.fail_all(self._died())
+            self._ready.clear()
+            life.give_up(self._died())
             await _end(life)
             state = "stopped" if reason == "stopped" else "died"
-            self._observer(WorkerChanged(self._order.stage, state, process.pid, reason))
+            self._observer(WorkerChanged(self._order.stage, state, life.process.pid, reason))
+
+    async def _spawn(self) -> _Incarnation:
+        with contextlib.ExitStack() as undo:
+            flags = CancelFlags.create()
+            undo.callback(flags.close)
+            ours, theirs = socket.socketpair()
+            with theirs:
+                reader, writer = await asyncio.open_connection(sock=ours)
+                undo.callback(writer.close)
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        sys.executable,
+                        "-m",
+                        "voicebot.workers.host",
+                        *map(str, (theirs.fileno(), flags.descriptor, os.getpid())),
+                        pass_fds=(theirs.fileno(), flags.descriptor),
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=2,
+                        env=_environment(),
+                        process_group=0,  # the terminal's Ctrl-C is for the daemon, which ends its workers itself
+                    )
+                except OSError as error:
+                    raise EngineError(f"the {self._order.stage} worker can't be started ({error}).") from error
+            undo.pop_all()
+        return _Incarnation(process, flags, reader, writer)
 
     async def _load(self, life: _Incarnation) -> None:
         self._observer(WorkerChanged(self._order.stage, "loading", life.process.pid, ""))
@@ -199,6 +251,8 @@ class Supervisor:
         try:
             async with asyncio.timeout(self._timeouts.start_timeout_s):
                 answer = await read_frame(life.reader)
+        except WorkerDiedError as error:
+            raise EngineError(f"the {self._order.stage} worker failed while it loaded ({error}).") from error
         except TimeoutError as error:
             raise EngineError(
                 f"the {self._order.stage} worker did not load within {self._timeouts.start_timeout_s} s."
@@ -209,6 +263,7 @@ class Supervisor:
         if "failed" in answer[0]:
             raise EngineError(answer[0]["failed"])
         self._current = life
+        self._loaded_before = True
         self._ready.set()
         self._observer(WorkerChanged(self._order.stage, "ready", life.process.pid, ""))
 
@@ -216,13 +271,12 @@ class Supervisor:
         """Hand replies to whoever asked, until the process is gone; returns why it went."""
         try:
             while (frame := await read_frame(life.reader)) is not None:
+                life.heard_s = self._clock.now_s()
                 header, payload = frame
-                number = header["id"]
                 if "item" in header:
-                    life.pending[number][1].put_nowait(Reply(header["item"], payload))
+                    life.deliver(header["id"], Reply(header["item"], payload))
                 else:
-                    failed = header["end"] == "failed"
-                    life.finish(number, EngineError(header["reason"]) if failed else None)
+                    life.finish(header["id"], EngineError(header["reason"]) if "reason" in header else None)
         except WorkerDiedError as error:
             return str(error)
         code = await life.process.wait()
@@ -234,18 +288,16 @@ class Supervisor:
 
 async def _end(life: _Incarnation) -> None:
     """Let the process go, by the end of its socket first and by force after a moment."""
-    for flag, _ in life.pending.values():
-        life.flags[flag].request()
-    life.writer.close()
+    life.writer.transport.abort()
     try:
         async with asyncio.timeout(_STOP_GRACE_S):
             await life.process.wait()
     except TimeoutError:
-        life.process.kill()
+        life.kill()
         await life.process.wait()
     finally:
         if life.process.returncode is None:
-            life.process.kill()
+            life.kill()
         life.flags.close()
 
 

@@ -27,17 +27,21 @@ def encode(header: Header, payload: bytes = b"") -> bytes:
 
 
 async def read_frame(reader: asyncio.StreamReader) -> tuple[Header, bytes] | None:
-    """Return the next frame; None at the end. Raises WorkerDiedError when it ends inside one."""
+    """Return the next frame; None at the end. Raises WorkerDiedError when it ends inside one or is none."""
+    begun = False
     try:
         lengths = await reader.readexactly(_LENGTHS.size)
+        begun = True
         header_length, payload_length = _checked(lengths)
         return json.loads(await reader.readexactly(header_length)), await reader.readexactly(payload_length)
     except asyncio.IncompleteReadError as error:
-        if error.partial:
+        if begun or error.partial:
             raise WorkerDiedError("the worker's last message is cut short.") from error
         return None
     except ConnectionError:
         return None
+    except ValueError as error:
+        raise WorkerDiedError("the worker's message can't be read.") from error
 
 
 def receive_frame(connection: socket.socket) -> tuple[Header, bytes] | None:
