@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
+from virtual_sound_card import VirtualSoundCard
 
 settings.register_profile("voicebot", deadline=None)  # a busy machine makes an example slow, and not wrong
 settings.load_profile("voicebot")
@@ -21,3 +22,9 @@ def _no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     with blockbuster_ctx("voicebot"):
         yield
+
+
+@pytest.fixture(scope="module")
+def sound_card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualSoundCard]:
+    with VirtualSoundCard(tmp_path_factory.mktemp("card")) as card:
+        yield card

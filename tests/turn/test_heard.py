@@ -15,6 +15,7 @@ def reply(*clauses: tuple[str, int, int]) -> HeardReply:
     for text, samples, played in clauses:
         number = made.add_clause(text)
         made.add_audio(number, samples)
+        made.complete_clause(number)
         made.add_played(number, played)
     return made
 
@@ -49,7 +50,19 @@ def test_audio_and_playback_add_up_piece_by_piece() -> None:
         made.add_audio(first, 100)
         made.add_audio(second, 100)
         made.add_played(first, 100)
+    made.complete_clause(first)
     made.add_played(second, 50)
+    assert made.heard == "one two"
+
+
+def test_a_clause_whose_audio_is_not_all_there_is_not_taken_for_heard() -> None:
+    made = HeardReply()
+    clause = made.add_clause("one two three four")
+    made.add_audio(clause, 100)
+    made.add_played(clause, 100)
+    assert made.heard == ""
+    made.add_audio(clause, 8000)
+    made.add_played(clause, 8000)
     assert made.heard == "one two"
 
 

@@ -36,7 +36,6 @@ class PlaybackBuffer:
         self._queued_samples = 0
         self._gain = 1.0
         self._target_gain = 1.0
-        self._fading = False
         self._listeners: list[Callable[[tuple[Played, ...]], None]] = []
 
     @property
@@ -50,25 +49,29 @@ class PlaybackBuffer:
         return lambda: self._listeners.remove(listener)
 
     def push(self, tag: Hashable, pcm: Pcm) -> None:
-        """Append audio. A fade that is under way is finished first."""
-        if self._fading:
-            self._drop()
+        """Append audio."""
         if len(pcm):
             self._waiting.append((tag, pcm))
             self._queued_samples += len(pcm)
 
     def set_gain(self, gain: float) -> None:
-        """Move to a gain, linear, within 10 ms of the next audio played. A fade that is under way goes on."""
-        if not self._fading:
-            self._target_gain = gain
+        """Move to a gain, linear, within 10 ms of the next audio played."""
+        self._target_gain = gain
 
     def fade_out(self) -> None:
-        """Fade what is playing to silence within 10 ms and drop the rest."""
-        if self._waiting:
-            self._fading = True
-            self._target_gain = 0.0
-        else:
-            self._drop()
+        """Keep the next 10 ms, fading to silence, and drop the rest; what is pushed after that plays at full gain."""
+        left = min(_RAMP_SAMPLES, self._queued_samples)
+        ramp = np.linspace(self._gain, 0.0, left, dtype=np.float32)
+        fading: deque[tuple[Hashable, Pcm]] = deque()
+        while left:
+            tag, pcm = self._waiting.popleft()
+            kept = pcm[:left]
+            left -= len(kept)
+            fading.append((tag, (kept * ramp[: len(kept)]).astype(np.int16)))
+            ramp = ramp[len(kept) :]
+        self._waiting = fading
+        self._queued_samples = sum(len(pcm) for _, pcm in fading)
+        self._gain = self._target_gain = 1.0
 
     def pull(self, start_sample: int, samples: int) -> Pcm:
         """Take the next `samples` to play, which will be heard from `start_sample` on; silence where none wait."""
@@ -87,8 +90,6 @@ class PlaybackBuffer:
         if filled:
             self._apply_gain(out[:filled])
             played = [self._with_audible(stretch, out, start_sample) for stretch in played]
-        if self._fading:
-            self._drop()
         for listener in tuple(self._listeners):
             listener(tuple(played))
         return out
@@ -108,9 +109,3 @@ class PlaybackBuffer:
         found = first_audible_sample(out[begin : begin + stretch.samples])
         audible = None if found is None else stretch.start_sample + found
         return Played(stretch.tag, stretch.start_sample, stretch.samples, audible)
-
-    def _drop(self) -> None:
-        self._waiting.clear()
-        self._queued_samples = 0
-        self._fading = False
-        self._gain = self._target_gain = 1.0

@@ -52,7 +52,14 @@ def read_wav(path: Path) -> Pcm:
 
 
 def write_wav(path: Path, *channels: Pcm) -> None:
-    """Write 16 kHz int16 channels of equal length; the file appears whole or not at all."""
+    """Write 16 kHz int16 channels of equal length; the file appears whole or not at all. Raises AudioFileError."""
+    try:
+        _write_whole(path, channels)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise AudioFileError(f"{path}: the file can't be written ({_reason(error)}).") from error
+
+
+def _write_whole(path: Path, channels: tuple[Pcm, ...]) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             soundfile.write(file, np.stack(channels, axis=1), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
@@ -65,5 +72,6 @@ def write_wav(path: Path, *channels: Pcm) -> None:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).rsplit(": ", 1)[-1].strip().rstrip(".")
+    known = error.strerror if isinstance(error, OSError) else None
+    text = known or str(error).rsplit(": ", 1)[-1].strip().rstrip(".")
     return text or type(error).__name__

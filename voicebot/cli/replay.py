@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,8 @@ def replay(
         slm = settings.pipeline.slm.model_copy(update={"max_tokens": max_tokens})
         settings = settings.with_pipeline(settings.pipeline.model_copy(update={"slm": slm}))
     clips = read_clips(files)
-    out = _writable(out)
+    if out is not None:
+        _check_writable(out)
     observer = ignore if as_json else LivePrinter(Console(highlight=False, soft_wrap=True))
     scripted = all_scripted(settings.pipeline)
     store = open_store(settings)
@@ -125,15 +127,17 @@ def _row(table: Table, name: str, values: Sequence[float], late: int) -> None:
     table.add_row(name, *("-" if value is None else f"{value:.0f}" for value in shown), str(late))
 
 
-def _writable(out: Path | None) -> Path | None:
-    if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise AudioFileError(f"{out}: can't be made a folder to write to ({error.strerror}).") from error
-    return out
+def _check_writable(out: Path) -> None:
+    """Refuse before the conversation what could not be written after it."""
+    nearest = next(place for place in (out, *out.absolute().parents) if os.path.lexists(place))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise AudioFileError(f"{out}: the recordings can't be written there; name a folder that can be written to.")
 
 
 def _write_recordings(out: Path, conversations: Sequence[Conversation]) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioFileError(f"{out}: the folder can't be made ({error.strerror}).") from error
     for conversation in conversations:
         write_wav(out / f"{conversation.session.name}.wav", *conversation.port.recording())

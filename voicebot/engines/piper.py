@@ -10,7 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidProtobuf, NoSuchFile, RuntimeException
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NoSuchFile,
+    RuntimeException,
+)
 from piper.config import PiperConfig, SynthesisConfig
 from piper.voice import PiperVoice
 
@@ -21,6 +28,8 @@ from voicebot.engines.protocols import Cancel
 from voicebot.errors import CancelledWorkError, EngineError
 
 _CANCEL_POLL_S: Final = 0.01
+_RUN_ERRORS: Final = (Fail, InvalidArgument, RuntimeException, RuntimeError, ValueError)
+_LOAD_ERRORS: Final = (*_RUN_ERRORS, InvalidGraph, InvalidProtobuf, NoSuchFile)
 
 
 class PiperEngine:
@@ -52,7 +61,7 @@ class PiperEngine:
                 pcm = to_int16(resample(np.asarray(chunk.audio_float_array, np.float32), chunk.sample_rate))
                 yield self._trimmed(pcm) if first else pcm
                 first = False
-        except (Fail, RuntimeException, RuntimeError, ValueError) as error:
+        except _RUN_ERRORS as error:
             if cancel.requested():
                 raise CancelledWorkError("speech synthesis was stopped on request.") from error
             raise EngineError(f"speech synthesis failed ({error}).") from error
@@ -81,7 +90,7 @@ class _StoppableSession:
         options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        except (Fail, InvalidProtobuf, NoSuchFile, RuntimeException, ValueError) as error:
+        except _LOAD_ERRORS as error:
             raise EngineError(f"onnxruntime can't load {model} ({error}).") from error
         self.cancel: Cancel | None = None
         self._running: onnxruntime.RunOptions | None = None
@@ -111,5 +120,5 @@ class _StoppableSession:
 def _load_config(path: Path) -> PiperConfig:
     try:
         return PiperConfig.from_dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EngineError(f"{path} is no Piper voice configuration ({error}).") from error

@@ -112,11 +112,11 @@ class LoudnessDetector:
 
     def probability(self, pcm: Pcm) -> float:
         """Return 1 for a loud chunk and 0 for a quiet one."""
-        return 1.0 if float(np.abs(pcm).max()) > self._floor else 0.0
+        return 1.0 if self.opens(pcm) else 0.0
 
     def opens(self, pcm: Pcm) -> bool:
         """Be a gate as well."""
-        return float(np.abs(pcm).max()) > self._floor
+        return max(int(pcm.max()), -int(pcm.min())) > self._floor
 
     def reset(self) -> None:
         """There is no state."""

@@ -10,6 +10,8 @@ from voicebot.engines.protocols import VoiceDetector, VoiceGate
 from voicebot.pipeline.recent_audio import RecentAudio
 from voicebot.turn.endpoint import Endpointer, EndpointRules, VoiceEvent
 
+_KEPT_MS: Final = 120_000
+"""A turn outgrows the longest one when the user goes on before anything is audible. Two minutes are 4 MB."""
 _WAKE_CHUNKS: Final = 4
 """How much audio from before the gate opened the detector sees first; it needs some to judge by."""
 
@@ -32,7 +34,7 @@ class Listener:
                 longest_turn_ms=settings.longest_turn_ms,
             )
         )
-        self._recent = RecentAudio(samples_from_ms(settings.longest_turn_ms + 2000))
+        self._recent = RecentAudio(samples_from_ms(_KEPT_MS))
         self._awake_until = 0
         self._judged_until = 0
 

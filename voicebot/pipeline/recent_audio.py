@@ -1,4 +1,4 @@
-"""The last half minute of the microphone, addressed by sample."""
+"""The newest audio of the microphone, addressed by sample."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ _SEARCHED_SAMPLES: Final = 8 * SAMPLE_RATE_HZ
 
 async def recognize(asr: Asr, pcm: Pcm) -> str:
     """Return the words in a revision's audio; empty when there are none."""
-    transcript = await asr.transcribe(pcm)
-    words = " ".join(_NO_WORDS.sub(" ", transcript.text).split())
+    transcripts = [await asr.transcribe(piece) for piece in pieces(pcm)]
+    text = " ".join(transcript.text for transcript in transcripts)
+    words = " ".join(_NO_WORDS.sub(" ", text).split())
     return words if any(map(str.isalnum, words)) else ""
 
 

@@ -41,5 +41,6 @@ async def speak(
                 reply.add_audio(number, len(pcm))
                 samples += len(pcm)
                 await audio.send(ClauseAudio(number, pcm))
+        reply.complete_clause(number)
         on_clause(text, samples)
     await audio.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from voicebot.audio import SAMPLE_RATE_HZ, Pcm, voiced_span
+import numpy as np
+
+from voicebot.audio import SAMPLE_RATE_HZ, VOICED_SHARE_OF_PEAK, Pcm, voiced_span
 from voicebot.audio_io.replay import ReplayPort
 from voicebot.clock import Clock
 from voicebot.config.load import Settings
@@ -44,29 +46,29 @@ class Clip:
         return cls(file, pcm, *span)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Spoken:
-    """A clip and the sample of the timeline at which it began."""
+    """A clip, and where on the timeline it began."""
 
     clip: Clip
     start_sample: int
 
     @property
     def end_sample(self) -> int:
-        """The sample after the clip's last."""
+        """The sample after the clip's last one."""
         return self.start_sample + len(self.clip.pcm)
 
     @property
-    def last_voiced_sample(self) -> int:
-        """The last sample at which the user is heard."""
+    def speech_end_sample(self) -> int:
+        """The last voiced sample."""
         return self.start_sample + self.clip.last_voiced
 
-    def first_voiced_sample(self, after_sample: int = 0) -> int | None:
-        """The first sample at which the user is heard, or is heard after a moment."""
-        skipped = max(self.clip.first_voiced, after_sample - self.start_sample)
-        span = voiced_span(self.clip.pcm)
-        del span
-        return self.start_sample + skipped
+    def speech_start_sample(self, not_before_sample: int = 0) -> int:
+        """Return the first voiced sample, or the first one that does not come before a moment."""
+        skipped = max(0, not_before_sample - self.start_sample)
+        magnitude = np.abs(self.clip.pcm.astype(np.int32))
+        voiced = np.flatnonzero(magnitude[skipped:] > VOICED_SHARE_OF_PEAK * magnitude.max())
+        return self.start_sample + (skipped + int(voiced[0]) if len(voiced) else self.clip.last_voiced)
 
 
 @dataclass(slots=True)
@@ -79,3 +81,90 @@ class Conversation:
     spoken: list[Spoken] = field(default_factory=list)
     ended: list[TurnEnded] = field(default_factory=list)
     interruptions: dict[int, Interrupted] = field(default_factory=dict)
+    resumed: set[int] = field(default_factory=set)
+    """Turns whose reply was ducked for what turned out to be no interruption."""
+    speaking: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the reply is audible."""
+    _state: str = State.IDLE.value
+    _unducked: bool = False
+
+    def observe(self, event: Event) -> None:
+        """Collect what the report needs."""
+        match event:
+            case TurnEnded():
+                self.ended.append(event)
+                if self._unducked:
+                    self.resumed.add(event.turn)
+                self._unducked = False
+            case Interrupted():
+                self.interruptions[event.turn] = event
+            case StateChanged():
+                self._follow(event.state)
+            case _:
+                pass
+
+    def say(self, clip: Clip, at_sample: int | None = None) -> None:
+        """Speak a clip now, or at a moment to come."""
+        self.spoken.append(Spoken(clip, self.port.say(clip.pcm, at_sample)))
+
+    async def settle(self, clock: Clock) -> None:
+        """Wait until what was said is answered and nothing more is to come."""
+        end = self.spoken[-1].end_sample
+        give_up = end + int(_LONGEST_TURN_S * SAMPLE_RATE_HZ)
+        while self.port.now_sample() < end + _SETTLE_S * SAMPLE_RATE_HZ or not self._idle():
+            await clock.sleep_s(_POLL_S)
+            if self.port.now_sample() > give_up:
+                self.session.stop()
+                return
+
+    def source(self, ended: TurnEnded) -> Spoken:
+        """Return what the turn answered: the last clip that had begun when its speech ended."""
+        begun = [spoken for spoken in self.spoken if spoken.start_sample <= ended.speech_end_sample]
+        return begun[-1] if begun else self.spoken[0]
+
+    def _follow(self, state: str) -> None:
+        speaks = state == State.SPEAKING.value
+        self._unducked |= speaks and self._state == State.OVERLAP.value
+        self._state = state
+        if speaks:
+            self.speaking.set()
+        else:
+            self.speaking.clear()
+
+    def _idle(self) -> bool:
+        return self.session.state is State.IDLE and self.port.playback.queued_samples == 0
+
+
+async def hold(
+    name: str,
+    settings: Settings,
+    stages: Stages,
+    clock: Clock,
+    observer: Observer,
+    script: Callable[[Conversation], Any],
+) -> Conversation:
+    """Run a session while `script`, a coroutine function, speaks to it; return what happened."""
+    port = ReplayPort(clock, record=True)
+
+    def observe(event: Event) -> None:
+        conversation.observe(event)
+        observer(event)
+
+    async with port:
+        conversation = Conversation(Session(name, port, stages, settings.pipeline, observe), port, settings)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(conversation.session.run(), name=name)
+            try:
+                await script(conversation)
+            finally:
+                port.end()
+    return conversation
+
+
+async def speak_in_turn(conversation: Conversation, clips: Sequence[Clip], clock: Clock) -> None:
+    """Speak one clip after the other, each a second after the reply to the one before has ended."""
+    for clip in clips:
+        await clock.sleep_s(_PAUSE_S)
+        conversation.say(clip)
+        await conversation.settle(clock)
+    await clock.sleep_s(_END_S)

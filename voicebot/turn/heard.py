@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+_SAMPLES_PER_LETTER: Final = 1000
+"""About 60 ms, as people speak: for a clause whose audio is not all there yet."""
 
 
 @dataclass(slots=True)
@@ -10,6 +14,7 @@ class _Clause:
     text: str
     samples: int = 0
     played: int = 0
+    complete: bool = False
 
 
 class HeardReply:
@@ -27,6 +32,10 @@ class HeardReply:
         """More of that clause's audio was synthesised."""
         self._clauses[clause].samples += samples
 
+    def complete_clause(self, clause: int) -> None:
+        """All of that clause's audio was synthesised."""
+        self._clauses[clause].complete = True
+
     def add_played(self, clause: int, samples: int) -> None:
         """More of that clause's audio was played."""
         self._clauses[clause].played += samples
@@ -43,13 +52,14 @@ class HeardReply:
 
 
 def _heard_words(clause: _Clause) -> str:
-    if clause.samples == 0 or clause.played == 0:
+    if clause.played == 0:
         return ""
-    if clause.played >= clause.samples:
+    if clause.complete and clause.played >= clause.samples:
         return clause.text
+    samples = clause.samples if clause.complete else max(clause.samples, len(clause.text) * _SAMPLES_PER_LETTER)
     words = clause.text.split()
     weights = [len(word) + 1 for word in words]
-    reached = clause.played / clause.samples * sum(weights)
+    reached = clause.played / samples * sum(weights)
     heard, position = 0, 0.0
     for weight in weights:
         position += weight

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from voicebot.config.pipeline import SlmSettings
 from voicebot.engines.llama.sampling import Sampler
@@ -14,6 +16,8 @@ from voicebot.engines.protocols import Cancel, Message
 from voicebot.errors import EngineError
 
 _log = logging.getLogger(__name__)
+_MARK: Final = "\ufffc"
+"""Stands for a text whose place in the rendered conversation is looked for; nobody says it."""
 
 
 class LlamaEngine:
@@ -26,12 +30,12 @@ class LlamaEngine:
 
     def prefill(self, messages: tuple[Message, ...], cancel: Cancel) -> int:
         """Compute the conversation so far; returns how many tokens were not known already."""
-        return self._slot.advance_to(self._fit(messages, room=1, reply=False), cancel)
+        return self._slot.advance_to(self._fit(messages, self._closed, room=1), cancel)
 
     def generate(self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel) -> Iterator[str]:
         """Yield the reply piece by piece, until the model ends it or `max_tokens` are reached."""
         self._sampler.reset()
-        self._slot.advance_to(self._fit(messages, room=max_tokens, reply=True), cancel)
+        self._slot.advance_to(self._fit(messages, self._answered, room=max_tokens), cancel)
         text = TextStream()
         for count in range(max_tokens):
             token = self._sampler.next_token(self._slot)
@@ -46,12 +50,10 @@ class LlamaEngine:
         self, messages: tuple[Message, ...], candidates: tuple[str, ...], cancel: Cancel
     ) -> tuple[float, ...]:
         """Return how probable each candidate's first token is right after the last message's text."""
-        rendered = self._weights.render(messages, reply=False)
-        last = messages[-1].content
-        opened = rendered[: rendered.rindex(last) + len(last)]
-        self._slot.advance_to(self._weights.tokens(opened), cancel)
+        self._slot.advance_to(self._fit(messages, self._unfinished, room=1), cancel)
         probabilities = self._slot.probabilities()
-        return tuple(float(probabilities[self._weights.tokens(candidate)[0]]) for candidate in candidates)
+        first_tokens = [self._weights.tokens(candidate, begin=False)[0] for candidate in candidates]
+        return tuple(float(probabilities[token]) for token in first_tokens)
 
     def close(self) -> None:
         """Free all memory."""
@@ -59,13 +61,27 @@ class LlamaEngine:
         self._slot.close()
         self._weights.close()
 
-    def _fit(self, messages: tuple[Message, ...], *, room: int, reply: bool) -> list[int]:
+    def _closed(self, messages: tuple[Message, ...]) -> str:
+        return self._weights.render(messages, reply=False)
+
+    def _answered(self, messages: tuple[Message, ...]) -> str:
+        return self._weights.render(messages, reply=True)
+
+    def _unfinished(self, messages: tuple[Message, ...]) -> str:
+        """Render up to the end of the last message's text, without what closes the message."""
+        last = messages[-1]
+        marked = self._weights.render((*messages[:-1], dataclasses.replace(last, content=_MARK)), reply=False)
+        return marked.rpartition(_MARK)[0] + last.content
+
+    def _fit(
+        self, messages: tuple[Message, ...], render: Callable[[tuple[Message, ...]], str], *, room: int
+    ) -> list[int]:
         """Return the conversation's tokens, its oldest exchanges left out where the context is too small."""
         system = messages[:1] if messages and messages[0].role == "system" else ()
         rest = messages[len(system) :]
         dropped = 0
         while True:
-            tokens = self._weights.tokens(self._weights.render(system + rest[dropped:], reply=reply))
+            tokens = self._weights.tokens(render(system + rest[dropped:]))
             if len(tokens) + room <= self._slot.capacity:
                 break
             dropped += 2

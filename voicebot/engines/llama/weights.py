@@ -60,12 +60,12 @@ class Weights:
         except TemplateError as error:
             raise EngineError(f"the model's chat template refuses this conversation ({error}).") from error
 
-    def tokens(self, text: str) -> list[int]:
-        """Return the tokens of rendered text, special ones included."""
+    def tokens(self, text: str, *, begin: bool = True) -> list[int]:
+        """Return the tokens of rendered text, special ones included; `begin`: it opens the conversation."""
         raw = text.encode()
         room = len(raw) + 8
         buffer = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self.vocabulary, raw, len(raw), buffer, room, True, True)  # noqa: FBT003
+        count = llama_cpp.llama_tokenize(self.vocabulary, raw, len(raw), buffer, room, begin, True)  # noqa: FBT003
         if count < 0:
             raise EngineError(f"the model's tokenizer needs {-count} tokens for {len(raw)} bytes; shorten the text.")
         return list(buffer[:count])
