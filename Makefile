@@ -1,6 +1,6 @@
 # The logic is in scripts/; these are its names.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format check lock clean
+.PHONY: help setup run test lint format check docs lock clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -29,6 +29,9 @@ format:  ## Rewrite the code in the project's style
 	.venv/bin/ruff format
 
 check: lint test  ## What CI runs: lint, then test
+
+docs:  ## Write the turn table into docs/architecture.md
+	@.venv/bin/python scripts/state-table
 
 lock:  ## Renew requirements/*.txt from pyproject.toml; UPGRADE=1 takes the newest of all
 	@scripts/lock $(if $(UPGRADE),--upgrade)

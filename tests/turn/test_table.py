@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,8 @@ def test_the_documentation_lists_every_row() -> None:
     assert "| idle | speech started | listening | open turn |" in lines
     assert "| overlap | speech confirmed | listening | interrupt, open turn |" in lines
     assert "| idle | soft end | idle | - |" in lines
+
+
+def test_the_documentation_shows_this_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "architecture.md"
+    assert f"<!-- table -->\n{as_markdown()}\n<!-- /table -->" in page.read_text("utf-8"), "run make docs"

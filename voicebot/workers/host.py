@@ -77,8 +77,8 @@ def _serve_one(connection: socket.socket, serve: Serve, request: Reply, flag: Ca
             connection.sendall(encode({"id": number, "item": item}, data))
             flag.raise_if_requested()
         end: Header = {"id": number, "end": "done"}
-    except CancelledWorkError as error:
-        end = {"id": number, "end": "cancelled", "reason": str(error)}
+    except CancelledWorkError:
+        end = {"id": number, "end": "cancelled"}
     except EngineError as error:
         end = {"id": number, "end": "failed", "reason": str(error)}
     connection.sendall(encode(end))

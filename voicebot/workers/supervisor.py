@@ -22,7 +22,7 @@ from voicebot.workers.wire import Header, encode, read_frame
 
 _log = logging.getLogger(__name__)
 _MOST_REPLIES: Final = 8192
-"""Replies of one request that may wait to be taken, far more than a turn has. With one more it is cancelled."""
+"""Replies of one request that may wait to be taken, far more than a turn has. With one more the request fails."""
 _STOP_GRACE_S: Final = 1.0
 _LONGEST_BACK_OFF_S: Final = 5.0
 
@@ -91,14 +91,16 @@ class _Incarnation:
         flag, replies = self.pending[number]
         if replies.qsize() < _MOST_REPLIES:
             replies.put_nowait(reply)
-        else:
+        elif not replies.full():
+            replies.put_nowait(_End(EngineError("the replies were not taken, and the request was given up.")))
             self.flags[flag].request()
 
     def finish(self, number: int, error: Exception | None) -> None:
         flag, replies = self.pending.pop(number)
         self.flags[flag].clear()
         self.free_flags.put_nowait(flag)
-        replies.put_nowait(_End(error))
+        if not replies.full():
+            replies.put_nowait(_End(error))
 
     def give_up(self, error: Exception) -> None:
         """Fail all requests. Their flags stay raised, so that a process which still works on one ends at once."""
