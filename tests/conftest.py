@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
-from virtual_sound_card import VirtualSoundCard
+
+from tests.virtual_sound_card import VirtualSoundCard
 
 settings.register_profile("voicebot", deadline=None)  # a busy machine makes an example slow, and not wrong
 settings.load_profile("voicebot")

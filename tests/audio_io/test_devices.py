@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from virtual_sound_card import LOOP, MICROPHONE, SPEAKER, VirtualSoundCard
 
+from tests.virtual_sound_card import LOOP, MICROPHONE, SPEAKER, VirtualSoundCard
 from voicebot.audio_io.devices import Device, choose_device, list_devices
 from voicebot.errors import AudioDeviceError
 

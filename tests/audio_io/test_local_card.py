@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from virtual_sound_card import LOOP, MICROPHONE, SPEAKER, VirtualSoundCard
 
+from tests.virtual_sound_card import LOOP, MICROPHONE, SPEAKER, VirtualSoundCard
 from voicebot.audio import FRAME_SAMPLES, Pcm, ms_from_samples, samples_from_ms
 from voicebot.audio_io.wav import write_wav
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from virtual_sound_card import MICROPHONE, SPEAKER, VirtualSoundCard
 
+from tests.virtual_sound_card import MICROPHONE, SPEAKER, VirtualSoundCard
 from voicebot.audio import SAMPLE_RATE_HZ, first_audible_sample, level_dbfs
 from voicebot.audio_io.wav import read_wav
 
