@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from voicebot.assistant.phrases import render
 from voicebot.audio import samples_from_ms
@@ -25,6 +26,7 @@ from voicebot.engines.silero import SileroDetector
 from voicebot.engines.webrtc_gate import WebRtcGate
 from voicebot.errors import VoicebotError, first_error
 from voicebot.events import Observer
+from voicebot.models.plan import MemoryPlan, available_memory_mb, plan_memory
 from voicebot.models.store import Store
 from voicebot.pipeline.stages import Stages
 from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts
@@ -32,10 +34,12 @@ from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
 from voicebot.workers.supervisor import Supervisor, WorkerOrder
 from voicebot.workers.threads import Threads
 
+HEAVY_STAGES: Final = ("asr", "slm", "tts")
+
 
 @asynccontextmanager
 async def workers(
-    settings: Settings, store: Store, clock: Clock, observer: Observer, stages: tuple[str, ...] = ("asr", "slm", "tts")
+    settings: Settings, store: Store, clock: Clock, observer: Observer, stages: Sequence[str] = HEAVY_STAGES
 ) -> AsyncGenerator[dict[str, Supervisor], None]:
     """Keep the worker of each of those stages running inside the block; all are ready when it is entered.
 
@@ -81,6 +85,51 @@ async def open_stages(
         tts = WorkerTts(running["tts"])
         apology = await render(tts, settings.pipeline.phrases.apology)
         yield Stages(WorkerAsr(running["asr"]), WorkerSlm(running["slm"]), tts, make_gate, make_detector, apology)
+
+
+def memory_plan(
+    settings: Settings,
+    store: Store,
+    *,
+    context_tokens: int | None = None,
+    sessions: int = 1,
+    model_ids: Sequence[str] = (),
+    stages: Sequence[str] = HEAVY_STAGES,
+) -> MemoryPlan:
+    """Plan the pipeline's models against what the box has; by default for one session of the pipeline's context.
+
+    The models of `model_ids` take the place of the pipeline's own models of their stages. Scripted engines need
+    none. Raises UsageError for an unknown model, ModelError when the kernel does not say what it has.
+    """
+    known = store.catalogue
+    instead = [known.model(model_id) for model_id in dict.fromkeys(model_ids)]
+    replaced = {model.stage for model in instead}
+    models = [
+        known.model(section.model)
+        for stage, section in settings.pipeline.heavy_stages.items()
+        if stage in stages and section.engine != "scripted" and stage not in replaced
+    ]
+    return plan_memory(
+        models + instead,
+        context_tokens or settings.pipeline.slm.context_tokens,
+        sessions,
+        memory_limit_mb(settings),
+        alternatives=list(known.models.values()),
+    )
+
+
+def check_memory(settings: Settings, store: Store, stages: Sequence[str] = HEAVY_STAGES) -> None:
+    """Refuse to start models that cannot fit. Raises ModelError with the numbers and a smaller model."""
+    planned = memory_plan(settings, store, stages=stages)
+    if planned.rows:
+        planned.check()
+
+
+def memory_limit_mb(settings: Settings) -> float:
+    """Return what the box has for models: what it says, or less when the settings say so."""
+    limit_mb = settings.box.memory.limit_mb
+    available_mb = available_memory_mb()
+    return min(limit_mb, available_mb) if limit_mb else available_mb
 
 
 def all_scripted(pipeline: PipelineSettings) -> bool:

@@ -11,8 +11,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from voicebot.cli.common import check_memory, load, memory_plan, open_store
+from voicebot.cli.common import load, open_store
 from voicebot.cli.plan import plan
+from voicebot.daemon import check_memory, memory_plan
 from voicebot.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ app.command()(plan)
 
 @pytest.fixture(autouse=True)
 def available(monkeypatch: pytest.MonkeyPatch) -> float:
-    monkeypatch.setattr("voicebot.cli.common.available_memory_mb", lambda: 8000.0)
+    monkeypatch.setattr("voicebot.daemon.available_memory_mb", lambda: 8000.0)
     return 8000.0
 
 

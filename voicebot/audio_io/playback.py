@@ -36,6 +36,7 @@ class PlaybackBuffer:
         self._queued_samples = 0
         self._gain = 1.0
         self._target_gain = 1.0
+        self._sounding = False
         self._listeners: list[Callable[[tuple[Played, ...]], None]] = []
 
     @property
@@ -59,8 +60,11 @@ class PlaybackBuffer:
         self._target_gain = gain
 
     def fade_out(self) -> None:
-        """Keep the next 10 ms, fading to silence, and drop the rest; what is pushed after that plays at full gain."""
-        left = min(_RAMP_SAMPLES, self._queued_samples)
+        """Keep the next 10 ms, fading to silence, and drop the rest; what is pushed after that plays at full gain.
+
+        Where nothing has begun to play there is nothing to fade, and not one sample of it is played.
+        """
+        left = min(_RAMP_SAMPLES, self._queued_samples) if self._sounding else 0
         ramp = np.linspace(self._gain, 0.0, left, dtype=np.float32)
         fading: deque[tuple[Hashable, Pcm]] = deque()
         while left:
@@ -87,6 +91,7 @@ class PlaybackBuffer:
             played.append(Played(tag, start_sample + filled, len(taken), None))
             filled += len(taken)
         self._queued_samples -= filled
+        self._sounding = filled == samples
         if filled:
             self._apply_gain(out[:filled])
             played = [self._with_audible(stretch, out, start_sample) for stretch in played]

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from voicebot.audio_io.devices import Device, Kind, choose_device, list_devices
-from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, memory_plan, open_store, print_json
+from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.config.box import AudioSettings, BoxSettings, CoreSettings
 from voicebot.config.load import Settings
+from voicebot.daemon import memory_plan
 from voicebot.errors import AudioDeviceError, ConfigError, VoicebotError
 from voicebot.models.plan import MemoryPlan
 from voicebot.models.store import Store

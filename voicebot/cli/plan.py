@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, memory_plan, open_store, print_json
+from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
+from voicebot.daemon import memory_plan
 from voicebot.errors import UsageError
 from voicebot.models.plan import MemoryPlan
 

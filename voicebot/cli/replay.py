@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from voicebot.audio_io.wav import read_wav, write_wav
-from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, check_memory, load, open_store, print_json
+from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.cli.live import LivePrinter
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.load import Settings
@@ -55,8 +55,6 @@ def replay(
     observer = ignore if as_json else LivePrinter(Console(highlight=False, soft_wrap=True))
     scripted = all_scripted(settings.pipeline)
     store = open_store(settings)
-    if not scripted:
-        check_memory(settings, store)
     work = replay_clips(settings, store, [[clip] for clip in clips] if fresh else [clips], observer)
     conversations, result = run_virtual(work) if scripted and not realtime else asyncio.run(work)
     if out is not None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from voicebot.audio_io.local import LocalPort
-from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, check_memory, load, open_store, print_json
+from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.cli.live import LivePrinter
 from voicebot.clock import LoopClock
 from voicebot.config.load import Settings
@@ -33,7 +33,6 @@ def talk(
     """Speak to the assistant. Headphones are best for now: it does not yet cancel its own echo."""
     settings = load(pipeline, profile)
     store = open_store(settings)
-    check_memory(settings, store)
     audio = settings.box.audio
     devices = (audio.input if microphone is None else microphone, audio.output if speaker is None else speaker)
     console = Console(highlight=False, soft_wrap=True, stderr=as_json)
