@@ -45,6 +45,7 @@ async def workers(
 
     Raises ModelError or EngineError when one can't be.
     """
+    await asyncio.to_thread(check_memory, settings, store, stages)
     orders = [await asyncio.to_thread(_order, stage, settings, store) for stage in stages]  # a new file is hashed
     timeouts = settings.box.workers
     supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}

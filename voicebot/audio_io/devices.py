@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
-from voicebot.audio import SAMPLE_RATE_HZ
+import soxr
+
+from voicebot.audio import SAMPLE_RATE_HZ, Pcm
 from voicebot.errors import AudioDeviceError
 
 Kind = Literal["input", "output"]
@@ -182,6 +184,17 @@ def open_duplex(
         f"The microphone {source.name!r} and the speaker {sink.name!r} do not open together ({refused}); "
         "end what else uses them, or choose others."
     ) from refused
+
+
+def play_through(speaker: str | None, pcm: Pcm) -> None:
+    """Play 16 kHz int16 to its end, through a speaker alone; blocks as long. Raises AudioDeviceError."""
+    sink = find_device(speaker, "output")
+    with _portaudio() as sounddevice:
+        try:
+            sounddevice.play(pcm, SAMPLE_RATE_HZ, device=sink.index, blocking=True)
+        except sounddevice.PortAudioError:
+            converted = soxr.resample(pcm, SAMPLE_RATE_HZ, sink.default_rate_hz)
+            sounddevice.play(converted, sink.default_rate_hz, device=sink.index, blocking=True)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class PlaybackBuffer:
     def fade_out(self) -> None:
         """Keep the next 10 ms, fading to silence, and drop the rest; what is pushed after that plays at full gain.
 
-        Where nothing has begun to play there is nothing to fade, and not one sample of it is played.
+        Where nothing is audible yet there is nothing to fade, and not one sample more is played.
         """
         left = min(_RAMP_SAMPLES, self._queued_samples) if self._sounding else 0
         ramp = np.linspace(self._gain, 0.0, left, dtype=np.float32)
@@ -91,10 +91,10 @@ class PlaybackBuffer:
             played.append(Played(tag, start_sample + filled, len(taken), None))
             filled += len(taken)
         self._queued_samples -= filled
-        self._sounding = filled == samples
         if filled:
             self._apply_gain(out[:filled])
             played = [self._with_audible(stretch, out, start_sample) for stretch in played]
+        self._sounding = filled == samples and first_audible_sample(out[-_RAMP_SAMPLES:]) is not None
         for listener in tuple(self._listeners):
             listener(tuple(played))
         return out

@@ -11,7 +11,7 @@ import typer
 from voicebot.assistant.phrases import render
 from voicebot.assistant.speakable import speakable
 from voicebot.audio import Pcm, ms_from_samples
-from voicebot.audio_io.local import LocalPort
+from voicebot.audio_io.devices import find_device, play_through
 from voicebot.audio_io.wav import write_wav
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.clock import LoopClock
@@ -39,11 +39,14 @@ def say(
         raise UsageError("there is nothing to say in that text; give some words.")
     if out is not None and not out.parent.is_dir():
         raise AudioFileError(f"{out.parent}: there is no such folder; make it first.")
+    device = (settings.box.audio.output if speaker is None else speaker) or None
+    if out is None:
+        find_device(device, "output")
     pcm = asyncio.run(_render(settings, open_store(settings), spoken))
     if out is not None:
         write_wav(out, pcm)
     else:
-        asyncio.run(_play(settings, settings.box.audio.output if speaker is None else speaker, pcm))
+        play_through(device, pcm)
     if as_json:
         print_json({"text": spoken, "audio_s": round(ms_from_samples(len(pcm)) / 1000, 3), "file": str(out or "")})
 
@@ -51,12 +54,3 @@ def say(
 async def _render(settings: Settings, store: Store, text: str) -> Pcm:
     async with workers(settings, store, LoopClock(), ignore, ("tts",)) as running:
         return await render(WorkerTts(running["tts"]), text)
-
-
-async def _play(settings: Settings, speaker: str, pcm: Pcm) -> None:
-    audio = settings.box.audio
-    async with LocalPort(audio.input or None, speaker or None, block_ms=audio.block_ms, lead_ms=audio.lead_ms) as port:
-        port.playback.push("say", pcm)
-        left = audio.lead_ms // audio.block_ms + 1
-        while left > 0 and await port.next_frame() is not None:
-            left -= port.playback.queued_samples == 0

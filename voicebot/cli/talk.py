@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from voicebot.audio_io.devices import find_device
 from voicebot.audio_io.local import LocalPort
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.cli.live import LivePrinter
@@ -34,7 +35,12 @@ def talk(
     settings = load(pipeline, profile)
     store = open_store(settings)
     audio = settings.box.audio
-    devices = (audio.input if microphone is None else microphone, audio.output if speaker is None else speaker)
+    devices = (
+        (audio.input if microphone is None else microphone) or None,
+        (audio.output if speaker is None else speaker) or None,
+    )
+    find_device(devices[0], "input")
+    find_device(devices[1], "output")
     console = Console(highlight=False, soft_wrap=True, stderr=as_json)
     ended = asyncio.run(_talk(settings, store, devices, LivePrinter(console), console, turns))
     if as_json:
@@ -42,7 +48,12 @@ def talk(
 
 
 async def _talk(
-    settings: Settings, store: Store, devices: tuple[str, str], observer: Observer, console: Console, turns: int
+    settings: Settings,
+    store: Store,
+    devices: tuple[str | None, str | None],
+    observer: Observer,
+    console: Console,
+    turns: int,
 ) -> list[TurnEnded]:
     clock = LoopClock()
     audio = settings.box.audio
@@ -58,10 +69,9 @@ async def _talk(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
-    microphone, speaker = (name or None for name in devices)
     async with (
         open_stages(settings, store, clock, observe) as stages,
-        LocalPort(microphone, speaker, block_ms=audio.block_ms, lead_ms=audio.lead_ms) as port,
+        LocalPort(*devices, block_ms=audio.block_ms, lead_ms=audio.lead_ms) as port,
     ):
         console.print("[bold]Listening.[/] Speak; Ctrl-C ends.")
         session = asyncio.create_task(Session("talk", port, stages, settings.pipeline, observe).run())
