@@ -84,7 +84,7 @@ class FasterWhisper:
 
     def _is_doubtful(self, decoded: _Decoded, audio_s: float) -> bool:
         """Return whether the full window should decide: the words are unlikely, or a repetition may be real."""
-        if decoded.mean_logprob < self._settings.worst_logprob or stutters(decoded.text):
+        if decoded.mean_logprob < self._settings.second_look_logprob or stutters(decoded.text):
             return True
         once = without_loop(decoded.text)
         if once is None:
@@ -97,7 +97,7 @@ class FasterWhisper:
         Or no speech is all but certain.
         """
         no_speech = decoded.no_speech_probability
-        unlikely = decoded.mean_logprob < self._settings.worst_logprob
+        unlikely = decoded.mean_logprob < self._settings.silence_logprob
         return no_speech > _SURELY_NO_SPEECH or (unlikely and no_speech > self._settings.no_speech_probability)
 
     def _decode(self, pcm: Pcm, window_s: float, cancel: Cancel) -> _Decoded:

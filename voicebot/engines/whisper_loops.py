@@ -1,6 +1,6 @@
 """Whisper on a window shorter than its training's says the phrase again: how to see that, and how to mend it.
 
-Measured on short commands and read speech, what goes wrong with the short window is one phrase of three or more
+Measured on short commands and read speech, what goes wrong with the short window is one phrase of two or more
 words said again to the end of the transcript, the last copy often cut short, or one syllable without end.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_FEWEST_WORDS: Final = 3
+_FEWEST_WORDS: Final = 2
 _FASTEST_WORDS_PER_S: Final = 4.5
 """People rarely speak faster over a whole utterance; a loop says in 2 s what would take them 6."""
 _STUTTER: Final = re.compile(r"(\w{1,3}?)\1{5,}$")

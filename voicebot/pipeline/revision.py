@@ -69,9 +69,11 @@ class Revision:
         self._task = group.create_task(self._run(), name=f"turn {self.turn} revision {self.number}")
 
     def commit(self) -> None:
-        """Let the reply be heard."""
+        """Let the reply be heard, or report at once that the work on it has failed."""
         self._mark("committed")
         self._committed.set()
+        if self.error is not None:
+            self._report(self, TurnEvent.FAILED)
 
     def cancel(self) -> None:
         """Stop every part of the work; nothing of it is played after this."""
@@ -87,9 +89,8 @@ class Revision:
 
     async def _run(self) -> None:
         event = await self._work()
-        if event is TurnEvent.FAILED:
-            await self._committed.wait()
-        self._report(self, event)
+        if event is not TurnEvent.FAILED or self._committed.is_set():
+            self._report(self, event)
 
     async def _work(self) -> TurnEvent:
         try:
@@ -101,10 +102,8 @@ class Revision:
             await self._answer()
         except* VoicebotError as errors:
             self.error = "; ".join(str(error) for error in errors.exceptions)
-        if self.error is None:
-            return TurnEvent.REPLY_ENDED
-        _raise_if_cancelled()
-        return TurnEvent.FAILED
+        # Nothing is awaited after an error: before Python 3.13 a task group forgets a cancellation that came with it.
+        return TurnEvent.REPLY_ENDED if self.error is None else TurnEvent.FAILED
 
     async def _answer(self) -> None:
         settings = self._around.settings
@@ -145,10 +144,3 @@ class Revision:
             self.marks.note("audible", stretch.audible_sample)
             self._around.observer(ReplyAudible(self._around.session, self.turn, stretch.audible_sample))
             self._report(self, TurnEvent.REPLY_AUDIBLE)
-
-
-def _raise_if_cancelled() -> None:
-    """Raise the cancellation that came together with an error: before Python 3.13 a task group shows the error only."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

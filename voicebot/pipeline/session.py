@@ -144,9 +144,9 @@ class Session:
     def _commit(self, at_sample: int) -> None:
         del at_sample
         if self._revision is not None:
-            self._revision.commit()
             now = self._port.now_sample()
             self._publish(TurnCommitted(self.name, self._turn.number, self._turn.revisions, now))
+            self._revision.commit()
 
     def _discard_turn(self, at_sample: int) -> None:
         self._drop_revision(at_sample)

@@ -63,7 +63,7 @@ class ClauseChunker:
         """
         rest, self._text = self._text, ""
         if cut_short:
-            pauses = [pause.end() for pause in _PAUSE.finditer(rest) if self._allowed(rest[: pause.end()])]
+            pauses = [pause.end() for pause in _PAUSE.finditer(f"{rest} ") if self._allowed(rest[: pause.end()])]
             if pauses:
                 rest = rest[: pauses[-1]]
             elif self._sentence_ended:
