@@ -9,7 +9,6 @@ from voicebot.audio import SAMPLE_RATE_HZ
 from voicebot.events import (
     Event,
     FramesDropped,
-    StateChanged,
     Transcribed,
     TurnDiscarded,
     TurnEnded,
@@ -30,13 +29,11 @@ class LivePrinter:
             self._console.print(line)
 
 
-def _line(event: Event) -> str | None:  # noqa: PLR0911 - one return per kind of event reads best
+def _line(event: Event) -> str | None:
     match event:
-        case Transcribed(revision=revision, text=text):
+        case Transcribed(text=text, revision=revision) if text:
             again = "" if revision == 1 else f" [dim](revision {revision})[/]"
-            return f"[bold cyan]you[/]  {escape(text)}{again}" if text else None
-        case TurnEnded(error=str(error)):
-            return f"[bold red]lost[/] {escape(error)}"
+            return f"[bold cyan]you[/]  {escape(text)}{again}"
         case TurnEnded() as turn:
             return _reply(turn)
         case TurnDiscarded():
@@ -45,8 +42,6 @@ def _line(event: Event) -> str | None:  # noqa: PLR0911 - one return per kind of
             return f"[yellow]     the {worker.stage} worker died ({escape(worker.reason)}); starting another[/]"
         case FramesDropped(total=total):
             return f"[yellow]     {total} frames of the microphone were lost so far[/]"
-        case StateChanged():
-            return None
         case _:
             return None
 
@@ -56,6 +51,8 @@ def _reply(turn: TurnEnded) -> str:
     after = ""
     if audible is not None:
         after = f" [dim]({(audible - turn.speech_end_sample) * 1000 / SAMPLE_RATE_HZ:.0f} ms)[/]"
+    if turn.error is not None:
+        return f"[bold green]bot[/]  {escape(turn.heard)} [red](apologised: {escape(turn.error)})[/]"
     if turn.interrupted:
         return f"[bold green]bot[/]  {escape(turn.heard)} [yellow]-- interrupted[/]{after}"
     return f"[bold green]bot[/]  {escape(turn.reply)}{after}"
