@@ -10,6 +10,8 @@ from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
 from tests.virtual_sound_card import VirtualSoundCard
+from voicebot.models.catalogue import load_catalogue
+from voicebot.models.store import Store
 
 settings.register_profile("voicebot", deadline=None)  # a busy machine makes an example slow, and not wrong
 settings.load_profile("voicebot")
@@ -29,3 +31,10 @@ def _no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
 def sound_card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualSoundCard]:
     with VirtualSoundCard(tmp_path_factory.mktemp("card")) as card:
         yield card
+
+
+@pytest.fixture(scope="session")
+def store() -> Store:
+    """The user's own models, which `voicebot models pull` has installed."""
+    root = Store.default_root()
+    return Store(root, load_catalogue(root))

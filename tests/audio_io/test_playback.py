@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from voicebot.audio import Pcm, samples_from_ms, silence
+from voicebot.audio import AUDIBLE_LEVEL, Pcm, samples_from_ms, silence
 from voicebot.audio_io.playback import PlaybackBuffer, Played
 
 RAMP = samples_from_ms(10)
@@ -108,6 +108,26 @@ def test_a_fade_of_nothing_leaves_the_next_reply_alone() -> None:
     np.testing.assert_array_equal(buffer.pull(0, 320), loud(320))
 
 
+@pytest.mark.parametrize("played", [0, 100])
+def test_a_fade_of_what_has_not_begun_to_play_leaves_nothing_of_it(played: int) -> None:
+    """Not even when something else was played before it and ended."""
+    buffer = PlaybackBuffer()
+    buffer.push("a", loud(played))
+    buffer.pull(0, 320)
+    buffer.push("b", loud(1000))
+    buffer.fade_out()
+    assert buffer.queued_samples == 0
+    assert not buffer.pull(320, 320).any()
+
+
+def test_a_fade_in_the_silence_before_a_reply_leaves_nothing_of_it() -> None:
+    buffer = PlaybackBuffer()
+    buffer.push("a", np.concatenate((silence(320), loud(1000))))
+    buffer.pull(0, 320)
+    buffer.fade_out()
+    assert not buffer.pull(320, 320).any()
+
+
 def test_an_empty_push_is_nothing() -> None:
     buffer = PlaybackBuffer()
     buffer.push("a", silence(0))
@@ -164,6 +184,7 @@ class PlaybackMachine(RuleBasedStateMachine):
         self.now = 0
         self.last_tag = -1
         self.filled = 0
+        self.sounding = False
 
     def note(self, played: tuple[Played, ...]) -> None:
         at = self.now
@@ -190,6 +211,7 @@ class PlaybackMachine(RuleBasedStateMachine):
         assert not out[self.filled :].any()
         assert out.min() >= 0
         assert out.max() <= 10_000
+        self.sounding = self.filled == samples and out[-RAMP:].max() > AUDIBLE_LEVEL
         self.now += samples
 
     @rule(gain=st.floats(0, 1))
@@ -199,7 +221,7 @@ class PlaybackMachine(RuleBasedStateMachine):
     @rule()
     def fade_out(self) -> None:
         self.buffer.fade_out()
-        left = RAMP
+        left = RAMP if self.sounding else 0
         for pushed in self.tags.values():
             kept = min(left, pushed.samples - pushed.played)
             pushed.samples = pushed.played + kept

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from voicebot.cli import main
 from voicebot.models.catalogue import load_catalogue
 from voicebot.models.store import Store
 
@@ -79,3 +84,47 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     for name, text in PIPELINES.items():
         made.pipeline(name, text)
     return made
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> dict[str, Any]:
+        """Return the one object that standard output held; there is nothing else on it."""
+        assert self.code == 0, self.err
+        parsed: dict[str, Any] = json.loads(self.out)
+        return parsed
+
+    def failed(self, code: int, sentence: str) -> None:
+        """Assert that it failed with exactly this sentence and printed nothing else."""
+        assert (self.code, self.out, self.err) == (code, "", f"voicebot: {sentence}\n")
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs `voicebot` with those words in the test's own folder, with the user's models."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["voicebot", *map(str, words)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            code = exit_.code or 0
+        out, err = capsys.readouterr()
+        assert isinstance(code, int)
+        return Done(code, out, err)
+
+    return run

@@ -33,11 +33,11 @@ def to_int16(samples: NDArray[np.float32]) -> Pcm:
 
 def read_wav(path: Path) -> Pcm:
     """Read a sound file as 16 kHz mono int16; channels are averaged. Raises AudioFileError."""
-    if not path.is_file():
-        raise AudioFileError(f"{path}: there is no such file; name an existing sound file.")
-    if path.stat().st_size == 0:
-        raise AudioFileError(f"{path}: the file is empty; record it again.")
     try:
+        if not path.is_file():
+            raise AudioFileError(f"{path}: there is no such file; name an existing sound file.")
+        if path.stat().st_size == 0:
+            raise AudioFileError(f"{path}: the file is empty; record it again.")
         with soundfile.SoundFile(path) as file:
             if file.frames > _LONGEST_S * file.samplerate:
                 raise AudioFileError(f"{path}: longer than {_LONGEST_S} s; cut it into shorter files.")

@@ -69,11 +69,18 @@ def read_clips(files: Sequence[Path]) -> list[Clip]:
     """Read all files, folders in the order of their names. Raises AudioFileError or UsageError."""
     paths: list[Path] = []
     for file in files:
-        found = sorted(file.glob("*.wav")) if file.is_dir() else [file]
+        found = sorted(file.glob("*.wav")) if _is_folder(file) else [file]
         if not found:
             raise UsageError(f"{file}: the folder holds no .wav files; name one that does.")
         paths += found
     return [Clip.of(path, read_wav(path)) for path in paths]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, a folder that may not be entered: reading it says so
+        return False
 
 
 async def replay_clips(

@@ -53,8 +53,8 @@ class CancelFlags:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._memory = mmap.mmap(descriptor, FLAG_COUNT * _STRIDE_BYTES)
-        self._flags = [CancelFlag(self._memory, index) for index in range(FLAG_COUNT)]
+        memory = mmap.mmap(descriptor, FLAG_COUNT * _STRIDE_BYTES)
+        self._flags = [CancelFlag(memory, index) for index in range(FLAG_COUNT)]
 
     @classmethod
     def create(cls) -> Self:
@@ -67,5 +67,6 @@ class CancelFlags:
         return self._flags[index]
 
     def close(self) -> None:
-        """Close the descriptor; the memory itself goes when the last flag is forgotten."""
+        """Close the descriptor and forget the flags; the memory goes with the last one that somebody still has."""
         os.close(self.descriptor)
+        self._flags.clear()

