@@ -13,8 +13,9 @@ from tests.workers.rig import order, serving
 from voicebot.engines.protocols import Message, Transcript
 from voicebot.engines.scripted import hum
 from voicebot.errors import EngineError
+from voicebot.workers.process import Reply
 from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
-from voicebot.workers.supervisor import Reply, Supervisor
+from voicebot.workers.supervisor import Supervisor
 
 HELLO = (Message("system", "Be brief."), Message("user", "hello you"))
 

@@ -19,9 +19,10 @@ from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.box import WorkerSettings
 from voicebot.errors import EngineError, WorkerDiedError
 from voicebot.events import WorkerChanged
-from voicebot.workers import supervisor as module
+from voicebot.workers import process as module
 from voicebot.workers.flags import FLAG_COUNT
-from voicebot.workers.supervisor import Reply, WorkerOrder
+from voicebot.workers.process import Reply
+from voicebot.workers.supervisor import WorkerOrder
 from voicebot.workers.wire import encode
 
 pytestmark = pytest.mark.usefixtures("_nothing_left")

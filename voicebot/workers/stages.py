@@ -10,7 +10,8 @@ import numpy as np
 from voicebot.audio import Pcm
 from voicebot.engines.protocols import Message, Transcript
 from voicebot.errors import EngineError
-from voicebot.workers.supervisor import Reply, Supervisor
+from voicebot.workers.process import Reply
+from voicebot.workers.supervisor import Supervisor
 from voicebot.workers.wire import Header
 
 
