@@ -95,6 +95,7 @@ def load(order: Header, flag: Cancel) -> Serve:
         language_model = registry.load_language_model(
             SlmSettings(**order["settings"]), model, threads, int(order["prefill_threads"])
         )
+        language_model.prefill((Message("system", "Ready."),), flag)
         return lambda header, payload, cancel: _converse(language_model, header, payload, cancel)
     synthesizer = registry.load_synthesizer(TtsSettings(**order["settings"]), model, threads)
     list(synthesizer.synthesize("Ready.", first=True, cancel=flag))

@@ -15,6 +15,8 @@ from voicebot.engines.protocols import Cancel
 from voicebot.errors import CancelledWorkError, EngineError
 
 _BATCH_TOKENS: Final = 256
+_LEAST_REUSED_TOKENS: Final = 64
+"""Fewer are computed again: that is quick, and so short a stretch could be the same by chance."""
 _ABORTED: Final = 2
 _NO_ROOM: Final = 1
 
@@ -60,7 +62,10 @@ class Slot:
 
         Keeps the longest prefix that it holds already, and returns how many tokens had to be computed.
         """
-        kept = min(_common_prefix(self._tokens, tokens), len(tokens) - 1)
+        kept = _common_prefix(self._tokens, tokens)
+        if kept < len(self._tokens):
+            kept = self._close_gap(tokens, kept)
+        kept = min(kept, len(tokens) - 1)
         self.roll_back(kept)
         self.decode(tokens[kept:], cancel)
         return len(tokens) - kept
@@ -70,6 +75,21 @@ class Slot:
         if length < len(self._tokens):
             llama_cpp.llama_memory_seq_rm(self._memory, 0, length, -1)
             del self._tokens[length:]
+
+    def _close_gap(self, tokens: Sequence[int], kept: int) -> int:
+        """Where tokens were taken out of the middle, take them out here, and move the rest down in place.
+
+        This is how the oldest exchanges leave a full context: computing all that comes after them again would take
+        seconds. What follows was computed with them in sight, as in llama.cpp's own context shift. Returns how many
+        tokens are the wanted ones now.
+        """
+        gap = _gap(self._tokens, tokens, kept)
+        if gap == 0 or not llama_cpp.llama_memory_can_shift(self._memory):
+            return kept
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, kept, kept + gap)
+        llama_cpp.llama_memory_seq_add(self._memory, 0, kept + gap, -1, -gap)
+        del self._tokens[kept : kept + gap]
+        return _common_prefix(self._tokens, tokens)
 
     def decode(self, tokens: Sequence[int], cancel: Cancel) -> None:
         """Append tokens. Raises CancelledWorkError or EngineError, and then lacks only the failed batch."""
@@ -106,6 +126,15 @@ def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
             break
         length += 1
     return length
+
+
+def _gap(held: Sequence[int], wanted: Sequence[int], kept: int) -> int:
+    """Return how many tokens of `held` after the first `kept` to leave out so that it goes on like `wanted`; or 0."""
+    probe = list(wanted[kept : kept + _LEAST_REUSED_TOKENS])
+    if len(probe) < _LEAST_REUSED_TOKENS:
+        return 0
+    starts = range(kept + 1, len(held) - len(probe) + 1)
+    return next((start - kept for start in starts if list(held[start : start + len(probe)]) == probe), 0)
 
 
 def _error(status: int) -> Exception:
