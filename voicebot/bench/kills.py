@@ -17,11 +17,12 @@ from voicebot.events import Event, Observer, WorkerChanged
 from voicebot.latency.percentiles import summary
 from voicebot.models.store import Store
 from voicebot.replay import Clip, Conversation, hold
+from voicebot.turn.table import State
 
 _PATIENCE_S: Final = 30.0
 _REPLY_TOKENS: Final = 240
 """So long a reply that both the language model and the synthesizer are at work when it is first heard."""
-_APOLOGY_S: Final = 8.0
+_APOLOGY_S: Final = 6.0
 
 
 class _Workers:
@@ -75,6 +76,8 @@ async def measure_kills(
                 async with asyncio.timeout(_PATIENCE_S):
                     await conversation.speaking.wait()
                 times_ms.append(await watched.kill(stage, clock))
+                if stage != "asr":  # its work on this turn was done
+                    await _until_idle(conversation, clock)
                 await _ask_next(conversation, question, clock, f"kill {number + 1} of {stage}")
 
     async with open_stages(settings, store, clock, watched.observe) as stages:
@@ -91,8 +94,13 @@ async def measure_kills(
     }
 
 
+async def _until_idle(conversation: Conversation, clock: Clock) -> None:
+    end_s = clock.now_s() + _APOLOGY_S
+    while conversation.session.state is not State.IDLE and clock.now_s() < end_s:
+        await clock.sleep_s(0.05)
+
+
 async def _ask_next(conversation: Conversation, question: Clip, clock: Clock, after: str) -> None:
-    await clock.sleep_s(_APOLOGY_S)
     conversation.session.stop()
     await clock.sleep_s(0.5)
     before = len(conversation.ended)

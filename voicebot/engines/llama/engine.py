@@ -26,6 +26,7 @@ class LlamaEngine:
     def __init__(self, model: Path, settings: SlmSettings, threads: int, prefill_threads: int) -> None:
         self._weights = Weights(model)
         self._slot = Slot(self._weights, settings.context_tokens, threads, prefill_threads)
+        self._left_out: tuple[Message, ...] = ()
         self._sampler = Sampler(settings, self._weights.vocabulary_size)
 
     def prefill(self, messages: tuple[Message, ...], cancel: Cancel) -> int:
@@ -76,10 +77,14 @@ class LlamaEngine:
     def _fit(
         self, messages: tuple[Message, ...], render: Callable[[tuple[Message, ...]], str], *, room: int
     ) -> list[int]:
-        """Return the conversation's tokens, its oldest exchanges left out where the context is too small."""
+        """Return the conversation's tokens, its oldest exchanges left out where the context is too small.
+
+        What was left out once stays out while the conversation goes on, so that what is computed stays useful.
+        """
         system = messages[:1] if messages and messages[0].role == "system" else ()
         rest = messages[len(system) :]
-        dropped = 0
+        goes_on = len(self._left_out) < len(rest) and rest[: len(self._left_out)] == self._left_out
+        dropped = len(self._left_out) if goes_on else 0
         while True:
             tokens = self._weights.tokens(render(system + rest[dropped:]))
             if len(tokens) + room <= self._slot.capacity:
@@ -90,6 +95,7 @@ class LlamaEngine:
                     f"{len(tokens)} tokens and a reply of {room} don't fit into a context of "
                     f"{self._slot.capacity}; shorten the text or raise slm.context_tokens."
                 )
-        if dropped:
+        if dropped > len(self._left_out):
             _log.info("left out the oldest %d messages: the context is full", dropped)
+        self._left_out = rest[:dropped]
         return tokens
