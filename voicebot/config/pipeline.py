@@ -65,7 +65,7 @@ class SlmSettings(Section):
 
     engine: Literal["llama", "scripted"] = "llama"
     model: str = "smollm2-135m-instruct-q4_1"
-    context_tokens: int = Field(2048, ge=256, le=131_072)
+    context_tokens: int = Field(1024, ge=256, le=131_072)
     max_tokens: int = Field(60, ge=1, le=4096)
     temperature: float = Field(0.0, ge=0, le=2)
     top_k: int = Field(40, ge=0)

@@ -72,6 +72,19 @@ def test_a_full_context_loses_the_oldest_exchanges_and_keeps_the_instructions(
     assert "number 19," in held(engine)
 
 
+def test_a_full_context_is_not_computed_again_with_every_turn(engine: LlamaEngine, cancel: CancelFlag) -> None:
+    conversation: tuple[Message, ...] = (SYSTEM,)
+    computed = []
+    for number in range(24):
+        conversation += (Message("user", f"What is the number after {number}?"),)
+        conversation += (Message("assistant", reply(engine, conversation, cancel)),)
+        computed.append(engine.prefill(conversation, cancel))
+    assert "number after 0?" not in held(engine)
+    assert "number after 23?" in held(engine)
+    # After a reply only the end of its message is new, also where each turn pushes an old one out.
+    assert max(computed) < 20
+
+
 def test_a_full_context_is_no_error_for_any_request(engine: LlamaEngine, cancel: CancelFlag) -> None:
     engine.prefill(LONG, cancel)
     assert len(engine._slot.tokens) <= 256
