@@ -25,14 +25,36 @@ from voicebot.config.load import Settings
 from voicebot.errors import UsageError, VoicebotError
 from voicebot.events import ignore
 
-app = typer.Typer(no_args_is_help=True, help="Measure this box. Let nothing else run meanwhile.")
+app = typer.Typer()
 
 _CLIPS = Annotated[list[Path] | None, typer.Argument(help="Questions to speak; by default fixtures/questions.")]
 _ERRORS_SHOWN: Final = 10
 
 
+_QUICK_TURNS: Final = 14
+
+
 class BudgetMissedError(VoicebotError):
     """A figure is beyond its limit."""
+
+
+@app.callback(invoke_without_command=True)
+def both(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Measure this box: each stage alone and the whole, or one thing by its command. Let nothing else run meanwhile."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = load("assistant", "voicebot")
+    store = open_store(settings)
+    clips = read_clips(_given(None))
+    alone = asyncio.run(measure_stages(settings, store, [clip.pcm for clip in clips], 3))
+    observer = LivePrinter(Console(highlight=False, soft_wrap=True, stderr=as_json))
+    spoken = repeated(clips, _QUICK_TURNS)
+    _, whole = asyncio.run(replay_clips(settings, store, [spoken], observer))
+    if as_json:
+        print_json({"stages": alone, "whole": whole})
+    else:
+        print_report(whole)
+        _show(alone, as_json=False)
 
 
 @app.command("stages")
