@@ -57,55 +57,57 @@ class _Workers:
 async def measure_kills(
     settings: Settings, store: Store, long_question: Clip, question: Clip, times: int, observer: Observer
 ) -> dict[str, Any]:
-    """Kill each worker `times` times during a reply to the long question, then ask the other question.
+    """Kill each worker `times` times, each in the middle of a reply to the long question in a conversation of its own.
 
-    Raises EngineError when a turn after a kill is not answered, or the history lost a turn.
+    Then ask the other question. Raises EngineError when that is not answered, or the conversation lost a turn.
     """
     clock = LoopClock()
     slm = settings.pipeline.slm.model_copy(update={"max_tokens": _REPLY_TOKENS})
     settings = settings.with_pipeline(settings.pipeline.model_copy(update={"slm": slm}))
     watched = _Workers(observer)
     back_ms: dict[str, list[float]] = {"asr": [], "slm": [], "tts": []}
-
-    async def script(conversation: Conversation) -> None:
+    apologies = dict.fromkeys(back_ms, 0)
+    async with open_stages(settings, store, clock, watched.observe) as stages:
         for number in range(times):
             for stage, times_ms in back_ms.items():
-                await clock.sleep_s(0.5)
-                conversation.speaking.clear()
-                conversation.say(long_question)
-                async with asyncio.timeout(_PATIENCE_S):
-                    await conversation.speaking.wait()
-                times_ms.append(await watched.kill(stage, clock))
-                if stage != "asr":  # its work on this turn was done
-                    await _until_idle(conversation, clock)
-                await _ask_next(conversation, question, clock, f"kill {number + 1} of {stage}")
 
-    async with open_stages(settings, store, clock, watched.observe) as stages:
-        conversation = await hold("kills", settings, stages, clock, watched.observe, script)
-    turns = len(conversation.ended)
-    if len(conversation.session.history.exchanges) != turns:
-        raise EngineError(f"{turns} turns ended but {len(conversation.session.history.exchanges)} are remembered.")
+                async def script(
+                    conversation: Conversation, stage: str = stage, times_ms: list[float] = times_ms
+                ) -> None:
+                    conversation.say(long_question)
+                    async with asyncio.timeout(_PATIENCE_S):
+                        await conversation.speaking.wait()
+                    times_ms.append(await watched.kill(stage, clock))
+                    if stage != "asr":  # its work on this turn was done
+                        await _until_idle(conversation, clock)
+                    conversation.session.stop()
+                    await clock.sleep_s(0.5)
+                    conversation.say(question)
+                    await conversation.settle(clock)
+
+                name = f"kill-{number + 1}-{stage}"
+                conversation = await hold(name, settings, stages, clock, watched.observe, script)
+                _check(conversation)
+                apologies[stage] += conversation.ended[0].error is not None
     return {
         "kills": 3 * times,
-        "turns": turns,
-        "apologies": sum(turn.error is not None for turn in conversation.ended),
+        "apologies": apologies,
         "back_ms": {stage: summary(values) for stage, values in back_ms.items()},
         "orphans": len(psutil.Process().children(recursive=True)),
     }
+
+
+def _check(conversation: Conversation) -> None:
+    """Raise EngineError unless the turn after the kill was answered, and both are remembered as they were heard."""
+    name, ended = conversation.session.name, conversation.ended
+    if len(ended) != 2 or ended[1].error is not None or not ended[1].heard:
+        raise EngineError(f"after {name} the next question was not answered.")
+    remembered = [(exchange.user, exchange.heard) for exchange in conversation.session.history.exchanges]
+    if remembered != [(turn.user, turn.heard) for turn in ended]:
+        raise EngineError(f"after {name} the conversation is not remembered as it was heard.")
 
 
 async def _until_idle(conversation: Conversation, clock: Clock) -> None:
     end_s = clock.now_s() + _APOLOGY_S
     while conversation.session.state is not State.IDLE and clock.now_s() < end_s:
         await clock.sleep_s(0.05)
-
-
-async def _ask_next(conversation: Conversation, question: Clip, clock: Clock, after: str) -> None:
-    conversation.session.stop()
-    await clock.sleep_s(0.5)
-    before = len(conversation.ended)
-    conversation.say(question)
-    await conversation.settle(clock)
-    answered = conversation.ended[before:]
-    if not answered or answered[-1].error is not None or not answered[-1].heard:
-        raise EngineError(f"after {after} the next question was not answered.")
