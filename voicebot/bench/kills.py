@@ -17,7 +17,6 @@ from voicebot.events import Event, Observer, WorkerChanged
 from voicebot.latency.percentiles import summary
 from voicebot.models.store import Store
 from voicebot.replay import Clip, Conversation, hold
-from voicebot.turn.table import State
 
 _PATIENCE_S: Final = 30.0
 _REPLY_TOKENS: Final = 240
@@ -109,5 +108,5 @@ def _check(conversation: Conversation) -> None:
 
 async def _until_idle(conversation: Conversation, clock: Clock) -> None:
     end_s = clock.now_s() + _APOLOGY_S
-    while conversation.session.state is not State.IDLE and clock.now_s() < end_s:
+    while not conversation.idle and clock.now_s() < end_s:
         await clock.sleep_s(0.05)

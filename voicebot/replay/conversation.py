@@ -111,7 +111,7 @@ class Conversation:
         """Wait until what was said is answered and nothing more is to come."""
         end = self.spoken[-1].end_sample
         give_up = end + int(_LONGEST_TURN_S * SAMPLE_RATE_HZ)
-        while self.port.now_sample() < end + _SETTLE_S * SAMPLE_RATE_HZ or not self._idle():
+        while self.port.now_sample() < end + _SETTLE_S * SAMPLE_RATE_HZ or not self.idle:
             await clock.sleep_s(_POLL_S)
             if self.port.now_sample() > give_up:
                 self.session.stop()
@@ -131,7 +131,9 @@ class Conversation:
         else:
             self.speaking.clear()
 
-    def _idle(self) -> bool:
+    @property
+    def idle(self) -> bool:
+        """Whether nobody speaks and nothing is left to be played."""
         return self.session.state is State.IDLE and self.port.playback.queued_samples == 0
 
 
