@@ -122,6 +122,11 @@ class Conversation:
         begun = [spoken for spoken in self.spoken if spoken.start_sample <= ended.speech_end_sample]
         return begun[-1] if begun else self.spoken[0]
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody speaks and nothing is left to be played."""
+        return self.session.state is State.IDLE and self.port.playback.queued_samples == 0
+
     def _follow(self, state: str) -> None:
         speaks = state == State.SPEAKING.value
         self._unducked |= speaks and self._state == State.OVERLAP.value
@@ -130,11 +135,6 @@ class Conversation:
             self.speaking.set()
         else:
             self.speaking.clear()
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody speaks and nothing is left to be played."""
-        return self.session.state is State.IDLE and self.port.playback.queued_samples == 0
 
 
 async def hold(
