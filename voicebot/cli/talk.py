@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from typing import Annotated
 
@@ -74,12 +73,8 @@ async def _talk(
         LocalPort(*devices, block_ms=audio.block_ms, lead_ms=audio.lead_ms) as port,
     ):
         console.print("[bold]Listening.[/] Speak; Ctrl-C ends.")
-        session = asyncio.create_task(Session("talk", port, stages, settings.pipeline, observe).run())
-        ending = asyncio.create_task(over.wait())
-        await asyncio.wait((session, ending), return_when=asyncio.FIRST_COMPLETED)
-        ending.cancel()
-        if not session.done():
+        async with asyncio.TaskGroup() as group:
+            session = group.create_task(Session("talk", port, stages, settings.pipeline, observe).run())
+            await over.wait()
             session.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await session
     return ended
