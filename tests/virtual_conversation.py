@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from voicebot.audio import AUDIBLE_LEVEL, Pcm, ms_from_samples, samples_from_ms
+from voicebot.audio import AUDIBLE_LEVEL, Pcm, ms_from_samples, samples_from_ms, voiced_span
 from voicebot.audio_io.playback import Played
 from voicebot.audio_io.replay import ReplayPort
 from voicebot.clock import LoopClock, run_virtual
@@ -228,3 +228,10 @@ def converse(
         return talk
 
     return run_virtual(main())
+
+
+def voiced(pcm: Pcm) -> Pcm:
+    """Return a recording from its first to its last loud sample."""
+    span = voiced_span(pcm)
+    assert span is not None
+    return pcm[span[0] : span[1] + 1]
