@@ -19,6 +19,7 @@ from voicebot.audio import level_dbfs
 from voicebot.audio_io.wav import read_wav
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.load import Settings, load_settings
+from voicebot.config.pipeline import TurnModelSettings
 from voicebot.daemon import open_stages, scripted_stages, workers
 from voicebot.engines.protocols import Message
 from voicebot.engines.scripted import LoudnessDetector, ScriptedRecognizer, hum
@@ -28,10 +29,13 @@ from voicebot.errors import EngineError, ModelError
 from voicebot.events import Event, WorkerChanged, ignore
 from voicebot.models.catalogue import load_catalogue
 from voicebot.models.store import Store
-from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
+from voicebot.pipeline.stages import TurnModel
+from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts, WorkerTurn
 from voicebot.workers.supervisor import Supervisor
 
-FRANCE = read_wav(Path(__file__).parents[1] / "fixtures" / "conversation" / "01-capital-of-france.wav")
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+FRANCE = read_wav(FIXTURES / "conversation" / "01-capital-of-france.wav")
+SENTENCE = read_wav(FIXTURES / "human" / "ps_something.wav")
 QUESTION = (Message("system", "Answer in one short sentence."), Message("user", "What is the capital of France?"))
 LONG_S = 60.0
 
@@ -39,6 +43,13 @@ LONG_S = 60.0
 @pytest.fixture
 def settings() -> Settings:
     return load_settings()
+
+
+@pytest.fixture
+def turnless() -> Settings:
+    """Scripted, and without a model for the end of a turn."""
+    scripted = load_settings("scripted")
+    return scripted.with_pipeline(scripted.pipeline.model_copy(update={"turn_model": TurnModelSettings(engine="none")}))
 
 
 @pytest.fixture(autouse=True)
@@ -71,12 +82,23 @@ async def reply(supervisor: Supervisor) -> str:
 
 async def speak(supervisor: Supervisor) -> str:
     async with aclosing(WorkerTts(supervisor).synthesize("Paris.", first=True)) as stream:
-        pcm = np.concatenate([piece async for piece in stream])
+        pcm = np.concatenate([speech.pcm async for speech in stream])
     return "Paris" if level_dbfs(pcm) > -35 else "silence"
 
 
-ASK = {"asr": hear, "slm": reply, "tts": speak}
-ANSWER = {"asr": "What is the capital of France?", "slm": "Paris", "tts": "Paris"}
+async def judge(supervisor: Supervisor) -> str:
+    turn = WorkerTurn(supervisor)
+    whole, half = [(await turn.judge(SENTENCE[: len(SENTENCE) // parts])).probability for parts in (1, 2)]
+    return "only the whole is finished" if whole > 0.5 > half else f"{whole}, {half}"
+
+
+ASK = {"asr": hear, "slm": reply, "tts": speak, "turn": judge}
+ANSWER = {
+    "asr": "What is the capital of France?",
+    "slm": "Paris",
+    "tts": "Paris",
+    "turn": "only the whole is finished",
+}
 
 
 @asynccontextmanager
@@ -93,7 +115,7 @@ async def test_a_worker_that_is_killed_is_ready_again(settings: Settings, store:
 
     clock = LoopClock()
     async with in_time(), workers(settings, store, clock, observe) as running:
-        assert {event.stage for event in events if event.state == "ready"} == {"asr", "slm", "tts"}
+        assert {event.stage for event in events if event.state == "ready"} == set(ASK)
         sys.stdout.write("\n")
         for stage, supervisor in running.items():
             assert ANSWER[stage] in await ASK[stage](supervisor)
@@ -111,7 +133,7 @@ async def test_a_worker_that_is_killed_is_ready_again(settings: Settings, store:
             *("loading", "ready", "died"),
             *("loading", "ready"),
         ]
-    assert [event.state for event in events[-3:]] == ["stopped"] * 3
+    assert [event.state for event in events[-4:]] == ["stopped"] * 4
 
 
 async def test_an_engines_failure_costs_one_request(settings: Settings, store: Store) -> None:
@@ -141,6 +163,13 @@ async def test_the_stages_of_a_real_conversation(settings: Settings, store: Stor
         assert isinstance(stages.make_detector(), SileroDetector)
         assert level_dbfs(stages.apology) > -35
         assert (await stages.asr.transcribe(FRANCE)).text == ANSWER["asr"]
+        assert stages.turn is not None
+        assert (await stages.turn.judge(SENTENCE)).probability > 0.5
+
+
+async def test_a_stage_that_the_pipeline_does_without_has_no_worker(turnless: Settings, empty_store: Store) -> None:
+    async with in_time(), workers(turnless, empty_store, LoopClock(), ignore) as running:
+        assert set(running) == {"asr", "slm", "tts"}
 
 
 def test_scripted_stages_need_no_process_and_no_real_time(empty_store: Store) -> None:
@@ -153,6 +182,15 @@ def test_scripted_stages_need_no_process_and_no_real_time(empty_store: Store) ->
             return [piece async for piece in stages.slm.generate((Message("user", text),), 20)]
 
     assert "".join(run_virtual(main())) == "You said: an utterance of 2 seconds."
+
+
+def test_scripted_stages_may_do_without_the_turn_model(turnless: Settings, empty_store: Store) -> None:
+    async def turn_model(settings: Settings) -> TurnModel | None:
+        async with open_stages(settings, empty_store, LoopClock(), ignore) as stages:
+            return stages.turn
+
+    assert run_virtual(turn_model(load_settings("scripted"))) is not None
+    assert run_virtual(turn_model(turnless)) is None
 
 
 def test_a_script_may_be_the_tests_own() -> None:
@@ -182,7 +220,7 @@ async def test_a_model_that_is_damaged_is_refused_and_all_workers_end(settings: 
         async with in_time(), workers(settings, careless, LoopClock(), observe):
             raise AssertionError("it must not start")
     last = {event.stage: event.state for event in events}
-    assert last == {"asr": "stopped", "slm": "died", "tts": "stopped"}
+    assert last == {"asr": "stopped", "slm": "died", "tts": "stopped", "turn": "stopped"}
 
 
 async def test_what_goes_wrong_inside_the_block_ends_the_workers(settings: Settings, store: Store) -> None:

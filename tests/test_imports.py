@@ -26,7 +26,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "engines": VOCABULARY | {"config"},
     "latency": VOCABULARY | {"config"},
     # What runs and places the engines.
-    "workers": VOCABULARY | {"config", "engines"},
+    "workers": VOCABULARY | {"config", "engines", "latency"},
     "cpu": VOCABULARY | {"config", "latency"},
     # The conversation. It knows no worker: stages are handed to it.
     "assistant": VOCABULARY | {"config", "engines"},
@@ -49,7 +49,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
 """For each part, which others it may import. A part that is not listed may not exist."""
 
 EXCEPTIONS: Final = {
-    ("voicebot.engines.piper", "voicebot.audio_io.wav"),  # a voice's rate is resampled as a file's is
+    ("voicebot.engines.piper.output", "voicebot.audio_io.wav"),  # a voice's floats become samples as a file's do
 }
 
 PURE_LIBRARY: Final = {"__future__", "collections", "dataclasses", "enum", "functools", "itertools", "math", "re"} | {

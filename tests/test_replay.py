@@ -37,7 +37,9 @@ from voicebot.events import ignore
 from voicebot.latency.marks import MARKS
 from voicebot.replay import Clip, Conversation, hold, report, speak_in_turn
 
-SCRIPTED: Final = PipelineSettings.model_validate({stage: {"engine": "scripted"} for stage in ("asr", "slm", "tts")})
+SCRIPTED: Final = PipelineSettings.model_validate(
+    {stage: {"engine": "scripted"} for stage in ("turn_model", "asr", "slm", "tts")}
+)
 TURN_KEYS: Final = [
     *("file", "session", "turn", "revisions", "user", "reply", "heard", "source", "interrupted"),
     *("voice_to_voice_ms", "marks_ms", "stage_ms", "opener_ms", "over_budget"),
@@ -107,7 +109,7 @@ def test_the_object_has_every_key_and_type_of_the_contract() -> None:
     assert list(result) == ["schema", "pipeline", "profile", "models", "turns", "summary"]
     assert result["schema"] == 1
     assert (result["pipeline"], result["profile"]) == ("scripted", "voicebot")
-    assert result["models"] == {"asr": "scripted", "slm": "scripted", "tts": "scripted"}
+    assert result["models"] == dict.fromkeys(["asr", "slm", "tts", "turn"], "scripted")
     assert [turn["file"] for turn in result["turns"]] == ["a.wav", "b.wav"]
     for turn in result["turns"]:
         check_turn(turn)
@@ -129,6 +131,7 @@ def test_models_are_named_as_the_pipeline_names_them() -> None:
         "asr": "whisper-tiny.en",
         "slm": "smollm2-135m-instruct-q4_1",
         "tts": "piper-en_US-joe-medium",
+        "turn": "smart-turn-v3.2",
     }
 
 

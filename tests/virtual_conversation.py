@@ -10,14 +10,15 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from tests.voice import MS_PER_LETTER, heard_by_now, spoken, written
 from voicebot.audio import AUDIBLE_LEVEL, Pcm, ms_from_samples, samples_from_ms, voiced_span
 from voicebot.audio_io.playback import Played
 from voicebot.audio_io.replay import ReplayPort
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.daemon import scripted_stages
-from voicebot.engines.protocols import Cancel, Message
-from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, hum
+from voicebot.engines.protocols import Cancel, Message, Speech
+from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, ScriptedTurn, hum
 from voicebot.errors import EngineError
 from voicebot.events import Event, StateChanged, TurnEnded
 from voicebot.pipeline.session import Session
@@ -30,7 +31,25 @@ PATIENCE_S: Final = 120.0
 QUIET_S: Final = 0.7
 """No turn can still be about to open as long after a sound."""
 
+COUGH_MS: Final = 250
+"""A shorter hum has no words."""
+
 SomeEvent = TypeVar("SomeEvent")
+
+
+def understood(pcm: Pcm) -> str:
+    """Recognise the readable voice; a hum is a question, a short one a noise."""
+    if written(pcm):
+        return heard_by_now(pcm)
+    span = voiced_span(pcm)
+    voiced_ms = 0.0 if span is None else ms_from_samples(span[1] - span[0])
+    return "what about question one" if voiced_ms >= COUGH_MS else ""
+
+
+def unfinished(reply: str = "", **options: Any) -> ScriptedModel:
+    """Return a model for which no sentence has ended, so that a turn ends only when the silence is long."""
+    options = {"script": lambda _: reply, **options} if reply else options
+    return ScriptedModel(finished=lambda _: 0.0, **options)
 
 
 @dataclass
@@ -58,8 +77,10 @@ class FailingModel(ScriptedModel):
     failures: int = 1
     words_before: int = 0
 
-    def generate(self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel) -> Iterator[str]:
-        for number, word in enumerate(super().generate(messages, max_tokens, cancel)):
+    def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel, begun: str = ""
+    ) -> Iterator[str]:
+        for number, word in enumerate(super().generate(messages, max_tokens, cancel, begun)):
             if self.failures and number == self.words_before:
                 self.failures -= 1
                 raise EngineError("the language model failed.")
@@ -74,7 +95,7 @@ class FailingSynthesizer(ScriptedSynthesizer):
     clauses_before: int = 0
     _clause: int = 0
 
-    def synthesize(self, text: str, *, first: bool, cancel: Cancel) -> Iterator[Pcm]:
+    def synthesize(self, text: str, *, first: bool, cancel: Cancel) -> Iterator[Speech]:
         self._clause = 0 if first else self._clause + 1
         if self.failures and self._clause == self.clauses_before:
             self.failures -= 1
@@ -88,9 +109,9 @@ class HearingRecognizer(ScriptedRecognizer):
 
     heard: list[Pcm] = field(default_factory=list)
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel) -> Any:
+    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Any:
         self.heard.append(pcm)
-        return super().transcribe(pcm, cancel)
+        return super().transcribe(pcm, cancel, thorough=thorough)
 
 
 class _Log(logging.Handler):
@@ -125,6 +146,10 @@ class Talk:
         start = self.port.say(pcm)
         self._sound_until = start + len(pcm)
         return start
+
+    def speak(self, text: str, ms_per_letter: float = MS_PER_LETTER) -> int:
+        """Say words."""
+        return self.say(spoken(text, ms_per_letter))
 
     def say_ms(self, duration_ms: float) -> int:
         return self.say(hum(samples_from_ms(duration_ms)))
@@ -193,7 +218,16 @@ def tasks_left() -> set[str]:
 
 
 def settings(**sections: dict[str, Any]) -> PipelineSettings:
-    return PipelineSettings.model_validate(sections)
+    """Return settings without what would only blur a scripted conversation, unless they ask for it.
+
+    There is no echo to be cancelled, and what is said is not looked at while the user still speaks.
+    """
+    plain: dict[str, dict[str, Any]] = {
+        "speculation": {"partial_every_ms": 0},
+        "hearing": {"echo_cancellation": False},
+    }
+    plain = {name: {**values, **sections.get(name, {})} for name, values in plain.items()}
+    return PipelineSettings.model_validate({**sections, **plain})
 
 
 def converse(
@@ -203,12 +237,14 @@ def converse(
     asr: ScriptedRecognizer | None = None,
     slm: ScriptedModel | None = None,
     tts: ScriptedSynthesizer | None = None,
+    turn: ScriptedTurn | None = None,
     stages: Stages | None = None,
 ) -> Talk:
     """Run a script in a conversation. Asserts that no task is left after it and no error was logged."""
 
     async def main() -> Talk:
-        talk = Talk(using or PipelineSettings(), stages or scripted_stages(CLOCK, asr, slm, tts))
+        ears = asr or ScriptedRecognizer(understood)
+        talk = Talk(using or settings(), stages or scripted_stages(CLOCK, ears, slm, tts, turn))
         logger = logging.getLogger("voicebot")
         logger.addHandler(talk.log)
         try:

@@ -6,10 +6,11 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from voicebot.assistant.phrases import render
+from voicebot.assistant.phrase_cache import PhraseCache
 from voicebot.audio import samples_from_ms
 from voicebot.clock import Clock
 from voicebot.config.load import Settings
@@ -20,21 +21,23 @@ from voicebot.engines.scripted import (
     ScriptedModel,
     ScriptedRecognizer,
     ScriptedSynthesizer,
+    ScriptedTurn,
     hum,
 )
 from voicebot.engines.silero import SileroDetector
 from voicebot.engines.webrtc_gate import WebRtcGate
 from voicebot.errors import VoicebotError, first_error
 from voicebot.events import Observer
+from voicebot.models.location import default_cache
 from voicebot.models.plan import MemoryPlan, available_memory_mb, plan_memory
 from voicebot.models.store import Store
 from voicebot.pipeline.stages import Stages
-from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts
-from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
+from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts, InlineTurn
+from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts, WorkerTurn
 from voicebot.workers.supervisor import Supervisor, WorkerOrder
 from voicebot.workers.threads import Threads
 
-HEAVY_STAGES: Final = ("asr", "slm", "tts")
+HEAVY_STAGES: Final = ("asr", "slm", "tts", "turn")
 
 
 @asynccontextmanager
@@ -43,10 +46,11 @@ async def workers(
 ) -> AsyncGenerator[dict[str, Supervisor], None]:
     """Keep the worker of each of those stages running inside the block; all are ready when it is entered.
 
-    Raises ModelError or EngineError when one can't be.
+    A stage that the pipeline does without has none. Raises ModelError or EngineError when one can't be.
     """
     await asyncio.to_thread(check_memory, settings, store, stages)
-    orders = [await asyncio.to_thread(_order, stage, settings, store) for stage in stages]  # a new file is hashed
+    used = [stage for stage in stages if stage in settings.pipeline.heavy_stages]
+    orders = [await asyncio.to_thread(_order, stage, settings, store) for stage in used]  # a new file is hashed
     timeouts = settings.box.workers
     supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}
     try:
@@ -73,7 +77,8 @@ async def open_stages(
     """
     endpoint = settings.pipeline.endpoint
     if all_scripted(settings.pipeline):
-        yield scripted_stages(clock)
+        stages = scripted_stages(clock)
+        yield stages if "turn" in settings.pipeline.heavy_stages else replace(stages, turn=None)
         return
 
     def make_gate() -> VoiceGate:
@@ -84,8 +89,13 @@ async def open_stages(
 
     async with workers(settings, store, clock, observer) as running:
         tts = WorkerTts(running["tts"])
-        apology = await render(tts, settings.pipeline.phrases.apology)
-        yield Stages(WorkerAsr(running["asr"]), WorkerSlm(running["slm"]), tts, make_gate, make_detector, apology)
+        cache = await asyncio.to_thread(_phrase_cache, settings, store)
+        apology = await cache.get(tts, settings.pipeline.phrases.apology)
+        openers = settings.pipeline.openers
+        covers = tuple([await cache.get(tts, text) for text in openers.texts]) if openers.enabled else ()
+        turn = WorkerTurn(running["turn"]) if "turn" in running else None
+        asr, slm = WorkerAsr(running["asr"]), WorkerSlm(running["slm"])
+        yield Stages(asr, slm, tts, make_gate, make_detector, apology, turn, covers)
 
 
 def memory_plan(
@@ -135,7 +145,7 @@ def memory_limit_mb(settings: Settings) -> float:
 
 def all_scripted(pipeline: PipelineSettings) -> bool:
     """Return whether no stage needs a model, so that the conversation may run in virtual time."""
-    return pipeline.asr.engine == pipeline.slm.engine == pipeline.tts.engine == "scripted"
+    return all(section.engine == "scripted" for section in pipeline.heavy_stages.values())
 
 
 def scripted_stages(
@@ -143,6 +153,7 @@ def scripted_stages(
     asr: ScriptedRecognizer | None = None,
     slm: ScriptedModel | None = None,
     tts: ScriptedSynthesizer | None = None,
+    turn: ScriptedTurn | None = None,
 ) -> Stages:
     """Return stages that are scripted engines in this process."""
     return Stages(
@@ -152,7 +163,20 @@ def scripted_stages(
         LoudnessDetector,
         LoudnessDetector,
         hum(samples_from_ms(800)),
+        InlineTurn(turn or ScriptedTurn(), clock),
     )
+
+
+def _phrase_cache(settings: Settings, store: Store) -> PhraseCache:
+    """Return the cache of phrases for the pipeline's voice, which is known by its file and its settings."""
+    named = settings.box.paths.cache
+    directory = (Path(named).expanduser() if named else default_cache()) / "phrases"
+    tts = settings.pipeline.tts
+    voice = tts.model_dump()
+    if tts.engine != "scripted":
+        file = store.path(tts.model)
+        voice |= {"file": str(file), "changed": file.stat().st_mtime_ns}
+    return PhraseCache(directory, voice)
 
 
 def _order(stage: str, settings: Settings, store: Store) -> WorkerOrder:

@@ -87,6 +87,16 @@ class Interrupted:
     speech_sample: int
     ducked_sample: int | None
     confirmed_sample: int
+    paused_sample: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What was said over the reply was not meant to stop it, and it goes on."""
+
+    session: str
+    turn: int
+    at_sample: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,7 @@ Event = (
     | ReplyAudible
     | TurnEnded
     | Interrupted
+    | Resumed
     | TurnDiscarded
     | WorkerChanged
     | FramesDropped

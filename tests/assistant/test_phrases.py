@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voicebot.assistant.phrases import render
-from voicebot.audio import Pcm
+from voicebot.engines.protocols import Speech
 from voicebot.errors import EngineError
 
 
@@ -20,11 +20,11 @@ class Speaker:
     asked: list[tuple[str, bool]] = field(default_factory=list)
     closed: bool = False
 
-    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Speech, None]:
         self.asked.append((text, first))
         try:
             for number in range(self.pieces):
-                yield np.full(10, number, np.int16)
+                yield Speech(np.full(10, number, np.int16))
             if self.fails:
                 raise EngineError("no voice")
         finally:

@@ -128,6 +128,62 @@ def test_a_fade_in_the_silence_before_a_reply_leaves_nothing_of_it() -> None:
     assert not buffer.pull(320, 320).any()
 
 
+def test_what_sounded_is_known_by_its_place_on_the_timeline() -> None:
+    buffer = PlaybackBuffer()
+    buffer.push("a", loud(400))
+    buffer.pull(1000, 320)
+    buffer.pull(1320, 320)
+    np.testing.assert_array_equal(buffer.sounded(1000, 1400), loud(400))
+    np.testing.assert_array_equal(buffer.sounded(900, 1100), np.concatenate((silence(100), loud(100))))
+    np.testing.assert_array_equal(buffer.sounded(1300, 1500), np.concatenate((loud(100), silence(100))))
+    assert buffer.sounding_until == 1400
+
+
+def test_what_sounded_is_what_leaves_after_gain_and_fade() -> None:
+    buffer = PlaybackBuffer()
+    buffer.push("a", loud(5000))
+    out = [buffer.pull(0, 320)]
+    buffer.set_gain(0.3)
+    out.append(buffer.pull(320, 320))
+    buffer.fade_out()
+    out.append(buffer.pull(640, 320))
+    np.testing.assert_array_equal(buffer.sounded(0, 960), np.concatenate(out))
+    assert 640 < buffer.sounding_until <= 640 + RAMP
+
+
+def test_what_sounded_is_kept_however_others_change_what_they_pulled() -> None:
+    buffer = PlaybackBuffer()
+    buffer.push("a", loud(320))
+    buffer.pull(0, 320)[:] = 0
+    np.testing.assert_array_equal(buffer.sounded(0, 320), loud(320))
+
+
+def test_a_hole_where_the_speaker_had_nothing_is_silent() -> None:
+    buffer = PlaybackBuffer()
+    buffer.push("a", loud(640))
+    buffer.pull(0, 320)
+    buffer.pull(640, 320)
+    np.testing.assert_array_equal(buffer.sounded(0, 960), np.concatenate((loud(320), silence(320), loud(320))))
+
+
+def test_silence_is_not_kept() -> None:
+    buffer = PlaybackBuffer()
+    buffer.pull(0, 320)
+    buffer.push("a", silence(320))
+    buffer.pull(320, 320)
+    assert buffer.sounding_until == 0
+    assert not buffer.sounded(-100, 640).any()
+
+
+def test_four_seconds_are_kept_and_not_more() -> None:
+    buffer = PlaybackBuffer()
+    for start in range(0, 160_000, 320):
+        buffer.push("a", loud(320))
+        buffer.pull(start, 320)
+    assert buffer.sounded(160_000 - 64_000, 160_000).all()
+    assert not buffer.sounded(0, 160_000 - 65_000).any()
+
+
 def test_an_empty_push_is_nothing() -> None:
     buffer = PlaybackBuffer()
     buffer.push("a", silence(0))
@@ -149,6 +205,26 @@ def test_everything_is_played_once_in_order(pushes: list[int], pulls: list[int])
     np.testing.assert_array_equal(heard[:count], source[:count])
     assert not heard[count:].any()
     assert buffer.queued_samples == len(source) - count
+
+
+@given(
+    st.lists(st.integers(0, 700), max_size=8),
+    st.lists(st.integers(1, 500), min_size=1, max_size=12),
+    st.integers(-50, 3000),
+    st.integers(0, 3000),
+)
+def test_any_stretch_of_what_sounded_is_that_of_all_pulls(
+    pushes: list[int], pulls: list[int], start: int, length: int
+) -> None:
+    buffer = PlaybackBuffer()
+    for samples in pushes:
+        buffer.push("a", np.arange(1, samples + 1, dtype=np.int16))
+    starts = np.cumsum([0, *pulls])
+    all_out = np.concatenate([buffer.pull(int(at), samples) for at, samples in zip(starts, pulls, strict=False)])
+    timeline = np.concatenate((silence(50), all_out, silence(6100)))
+    np.testing.assert_array_equal(buffer.sounded(start, start + length), timeline[50 + start : 50 + start + length])
+    loud_samples = np.flatnonzero(all_out)
+    assert buffer.sounding_until == (loud_samples[-1] + 1 if len(loud_samples) else 0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 400)), min_size=1, max_size=10))

@@ -6,8 +6,10 @@ import asyncio
 import time
 
 import numpy as np
+import pytest
 
 from voicebot.audio import FRAME_MS, FRAME_SAMPLES, Frame, Pcm, level_dbfs
+from voicebot.audio_io.acoustics import EchoPath, EchoSimulator
 from voicebot.audio_io.playback import Played
 from voicebot.audio_io.replay import ReplayPort
 from voicebot.clock import LoopClock, run_virtual
@@ -89,18 +91,45 @@ def test_a_clip_said_now_begins_with_the_next_frame() -> None:
     np.testing.assert_array_equal(np.flatnonzero(heard), np.arange(start, start + 100))
 
 
-def test_a_second_clip_waits_for_the_first() -> None:
-    async def main() -> tuple[int, int, Pcm]:
+def test_a_second_clip_waits_for_the_first_unless_it_has_a_moment() -> None:
+    async def main() -> tuple[tuple[int, int, int], Pcm]:
         async with ReplayPort(LoopClock(), noise_rms=0.0) as port:
-            first = port.say(clip(500), at_sample=100)
-            second = port.say(clip(300, 4_000), at_sample=200)
-            return first, second, join(await take(port, 4))
+            starts = (port.say(clip(500), at_sample=100), port.say(clip(300, 4_000)), port.say(clip(200, 1_000), 500))
+            return starts, join(await take(port, 4))
 
-    first, second, heard = run_virtual(main())
-    assert (first, second) == (100, 600)
+    starts, heard = run_virtual(main())
+    assert starts == (100, 600, 500)
     expected = np.zeros(4 * FRAME_SAMPLES, np.int16)
     expected[100:600], expected[600:900] = 8_000, 4_000
+    expected[500:700] += 1_000
     np.testing.assert_array_equal(heard, expected)
+
+
+def test_noise_is_heard_over_and_over() -> None:
+    noise = np.arange(1, 501, dtype=np.int16)
+
+    async def main() -> Pcm:
+        async with ReplayPort(LoopClock(), noise_rms=0.0, noise=noise) as port:
+            return join(await take(port, 5))
+
+    np.testing.assert_array_equal(run_virtual(main()), np.resize(noise, 5 * FRAME_SAMPLES))
+
+
+def test_the_microphone_hears_the_speaker_and_the_recording_does_not() -> None:
+    async def main() -> tuple[Pcm, tuple[Pcm, Pcm]]:
+        echo = EchoSimulator(EchoPath(delay_ms=30, gain_db=-6, room_ms=0))
+        async with ReplayPort(LoopClock(), record=True, noise_rms=0.0, echo=echo) as port:
+            port.say(clip(400), at_sample=0)
+            port.playback.push("reply", clip(640, 8_000))
+            heard = join(await take(port, 5))
+        return heard, port.recording()
+
+    heard, (user, reply) = run_virtual(main())
+    np.testing.assert_array_equal(np.flatnonzero(user), np.arange(400))
+    np.testing.assert_array_equal(np.flatnonzero(reply), np.arange(640))
+    echo = heard - user
+    assert echo[:479].max() < 10
+    assert echo[490:1110].min() == pytest.approx(4_000, rel=0.05)
 
 
 def test_a_loud_clip_over_noise_is_clipped_and_does_not_wrap() -> None:

@@ -32,6 +32,8 @@ PIPELINES = {
         engine = "scripted"
         [tts]
         model = "my-voice"
+        [turn_model]
+        engine = "none"
     """,
     "scripted": """
         [asr]
@@ -39,6 +41,8 @@ PIPELINES = {
         [slm]
         engine = "scripted"
         [tts]
+        engine = "scripted"
+        [turn_model]
         engine = "scripted"
     """,
 }

@@ -85,7 +85,7 @@ def test_digital_silence_can_not_be_said(run: Run, tmp_path: Path) -> None:
 def test_a_folder_without_sounds(run: Run, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/notes.txt").write_text("nothing to hear")
-    run("replay", "folder").failed(2, "folder: the folder holds no .wav files; name one that does.")
+    run("replay", "folder").failed(2, "folder: the folder holds no .wav or .toml files; name one that does.")
 
 
 def test_transcribe_takes_no_folder(run: Run, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_program_that_is_interrupted_ends_quickly_and_leaves_no_worker(tmp_pat
     with subprocess.Popen(
         [*PROGRAM, *words], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
-        workers = wait_for_workers(running.pid, 3)
+        workers = wait_for_workers(running.pid, 4)
         running.send_signal(number)
         _, err = running.communicate(timeout=20)
     assert running.returncode == (130 if number == signal.SIGINT else -signal.SIGTERM)

@@ -48,6 +48,7 @@ def test_the_plan_adds_up(box: Box) -> None:
         ("whisper-tiny.en", "asr"),
         ("smollm2-135m-instruct-q4_1", "slm"),
         ("piper-en_US-joe-medium", "tts"),
+        ("smart-turn-v3.2", "turn"),
     ]
     split = result["split"]
     for part in ("weights_mb", "kv_mb", "work_mb"):
@@ -75,6 +76,7 @@ def test_a_model_replaces_that_of_its_stage(box: Box) -> None:
         "asr": "whisper-base",
         "slm": "qwen3-0.6b-q8_0",
         "tts": "piper-en_US-joe-medium",
+        "turn": "smart-turn-v3.2",
     }
 
 
@@ -111,8 +113,8 @@ def test_people_see_a_table_and_the_split_of_4_gb(box: Box) -> None:
     result = planned(box, "--sessions", "2")
     shown = run(box, "--sessions", "2").stdout
     lines = {line.split("  ")[0]: re.findall(r"\d+(?=\s|$)", line.partition("  ")[2]) for line in shown.splitlines()}
-    whisper, slm, piper = result["models"]
-    for model in (whisper, slm, piper):
+    assert len(result["models"]) == 4
+    for model in result["models"]:
         needs = [model["weights_mb"], model["kv_mb"], model["work_mb"], model["total_mb"]]
         assert list(map(int, lines[model["id"]])) == pytest.approx(needs, abs=0.6)
     assert list(map(int, lines["conversations: 2 x 2048 tokens"])) == [result["split"]["audio_mb"]] * 2

@@ -11,13 +11,14 @@ import pytest
 import soundfile
 
 from voicebot.audio import first_audible_sample, last_audible_sample, ms_from_samples, silence
-from voicebot.audio_io.wav import write_wav
+from voicebot.audio_io.wav import read_wav, write_wav
 from voicebot.engines.scripted import hum
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
-QUESTION = Path(__file__).parents[2] / "fixtures/conversation/01-capital-of-france.wav"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+QUESTION = FIXTURES / "conversation/01-capital-of-france.wav"
 
 
 @pytest.fixture
@@ -117,3 +118,66 @@ def test_a_question_is_answered_by_the_real_models(run: Run, tmp_path: Path) -> 
     samples, _ = soundfile.read(tmp_path / "heard/replay-1.wav", dtype="int16")
     assert json.loads(done.out) == result
     assert np.abs(samples[:, 1]).max() > 1000
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    """Return a scenario that comes out as it expects, for a scripted pipeline."""
+    write_wav(tmp_path / "jfk.wav", read_wav(FIXTURES / "human/jfk.wav")[:37_000])
+    file = tmp_path / "speech.toml"
+    file.write_text(
+        """
+        about = "The beginning of a speech."
+        [[clip]]
+        file = "jfk.wav"
+        says = "And so, my fellow Americans."
+        at_s = 1
+        [expect]
+        turns = 1
+        replies = 1
+        [[expect.turn]]
+        user = "And so my fellow Americans"
+        """
+    )
+    return file
+
+
+def test_a_scenario_is_a_conversation_of_its_own_and_says_whether_it_came_out(
+    run: Run, scenario: Path, clips: Path, tmp_path: Path
+) -> None:
+    result = run("replay", "--pipeline", "scripted", clips, scenario, "--out", "heard", "--json").json()
+    assert result["scenarios"] == [
+        {"file": str(scenario), "session": "replay-2-speech", "met": True, "missed": []},
+    ]
+    assert [turn["session"] for turn in result["turns"]] == ["replay-1", "replay-1", "replay-2-speech"]
+    assert sorted(path.name for path in (tmp_path / "heard").iterdir()) == ["replay-1.wav", "replay-2-speech.wav"]
+
+
+def test_a_scenario_that_does_not_come_out_is_an_error(run: Run, scenario: Path) -> None:
+    scenario.write_text(scenario.read_text().replace("turns = 1", "turns = 2"))
+    done = run("replay", "--pipeline", "scripted", scenario, "--json")
+    assert done.code == 1
+    assert done.err == "voicebot: 1 of 1 scenarios did not come out as expected: speech.\n"
+    assert json.loads(done.out)["scenarios"][0]["missed"] == ["turns: 2 expected, 1 found"]
+    shown = run("replay", "--pipeline", "scripted", scenario).out.splitlines()
+    assert shown[-2:] == [f"missed {scenario}", "       turns: 2 expected, 1 found"]
+
+
+def test_a_scenario_with_mistakes_is_not_begun(run: Run, scenario: Path) -> None:
+    scenario.write_text(scenario.read_text().replace("turns = 1", "turms = 1").replace("at_s = 1", "at_s = -1"))
+    run("replay", "--pipeline", "scripted", scenario).failed(
+        2,
+        f"{scenario}: clip.0.at_s: should be greater than or equal to 0\n"
+        f"{scenario}: expect.turms: there is no such setting (did you mean 'turns'?)",
+    )
+
+
+def test_a_folder_may_hold_both(run: Run, scenario: Path) -> None:
+    result = run("replay", "--pipeline", "scripted", scenario.parent, "--json").json()
+    assert [turn["session"] for turn in result["turns"]] == ["replay-1", "replay-2-speech"]
+
+
+def test_how_long_a_scenario_lasts_can_be_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "quiet.toml").write_text("about = 'nobody'\nduration_s = 2\n[expect]\nturns = 0")
+    run("replay", "--pipeline", "scripted", "quiet.toml", "--duration-s", 5, "--out", "heard", "--json").json()
+    assert soundfile.info(tmp_path / "heard/replay-1-quiet.wav").duration == pytest.approx(5.2, abs=0.1)

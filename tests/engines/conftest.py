@@ -47,6 +47,11 @@ def gguf(store: Store) -> Path:
 
 
 @pytest.fixture(scope="session")
+def turn_file(store: Store) -> Path:
+    return store.path("smart-turn-v3.2")
+
+
+@pytest.fixture(scope="session")
 def voice_file(store: Store) -> Path:
     return store.path("piper-en_US-joe-medium")
 

@@ -8,12 +8,22 @@ import numpy as np
 import pytest
 
 from voicebot.audio import FRAME_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ, Pcm, level_dbfs, silence
-from voicebot.engines.protocols import LanguageModel, Message, Recognizer, Synthesizer, VoiceDetector, VoiceGate
+from voicebot.engines.protocols import (
+    LanguageModel,
+    Message,
+    Recognizer,
+    Synthesizer,
+    TurnModel,
+    VoiceDetector,
+    VoiceEnd,
+    VoiceGate,
+)
 from voicebot.engines.scripted import (
     LoudnessDetector,
     ScriptedModel,
     ScriptedRecognizer,
     ScriptedSynthesizer,
+    ScriptedTurn,
     hum,
 )
 from voicebot.errors import CancelledWorkError, EngineError
@@ -26,9 +36,10 @@ def test_they_are_what_the_pipeline_wants() -> None:
     recognizer: Recognizer = ScriptedRecognizer()
     model: LanguageModel = ScriptedModel()
     synthesizer: Synthesizer = ScriptedSynthesizer()
+    turn: TurnModel = ScriptedTurn()
     detector: VoiceDetector = LoudnessDetector()
     gate: VoiceGate = LoudnessDetector()
-    assert all((recognizer, model, synthesizer, detector, gate))
+    assert all((recognizer, model, synthesizer, turn, detector, gate))
 
 
 def test_the_recognizer_says_what_its_script_says(cancel: CancelFlag) -> None:
@@ -41,14 +52,26 @@ def test_the_model_replies_word_by_word_and_remembers_what_it_was_asked(cancel: 
     assert list(model.generate(HELLO, 10, cancel)) == ["You", " said:", " hello", " you."]
     assert list(model.generate(HELLO, 2, cancel)) == ["You", " said:"]
     assert model.requests == [HELLO, HELLO]
+    assert list(model.generate(HELLO, 10, cancel, "You said:")) == [" hello", " you."]
+    assert list(model.generate(HELLO, 1, cancel, "You said:")) == [" hello"]
     assert model.prefill(HELLO, cancel) == 0
+    assert model.prefills == [HELLO]
+    assert model.end_probability(HELLO, cancel) == 1.0
+    assert ScriptedModel(finished=lambda messages: len(messages) / 4).end_probability(HELLO, cancel) == 0.25
     assert model.next_probabilities(HELLO, (".", "?"), cancel) == (0.5, 0.5)
 
 
+def test_the_turn_model_judges_as_its_script_does(cancel: CancelFlag) -> None:
+    assert ScriptedTurn().judge(hum(10), cancel).probability == 0.9
+    script = ScriptedTurn(lambda pcm: VoiceEnd(0.1, 2.0, len(pcm) / 16))
+    assert script.judge(hum(160), cancel) == VoiceEnd(0.1, 2.0, 10.0)
+
+
 def test_the_synthesizer_hums_as_long_as_the_text_is(cancel: CancelFlag) -> None:
-    (pcm,) = ScriptedSynthesizer(ms_per_letter=100).synthesize("12345", first=True, cancel=cancel)
-    assert len(pcm) == SAMPLE_RATE_HZ // 2
-    assert level_dbfs(pcm) == pytest.approx(-21, abs=0.2)
+    (speech,) = ScriptedSynthesizer(ms_per_letter=100).synthesize("1, 45", first=True, cancel=cancel)
+    assert len(speech.pcm) == SAMPLE_RATE_HZ // 2
+    assert level_dbfs(speech.pcm) == pytest.approx(-21, abs=0.2)
+    assert speech.word_ends == (3200, 8000)
 
 
 def test_the_synthesizer_fails_where_it_is_told_to(cancel: CancelFlag) -> None:
@@ -63,6 +86,8 @@ def test_the_synthesizer_fails_where_it_is_told_to(cancel: CancelFlag) -> None:
         lambda cancel: ScriptedModel().prefill(HELLO, cancel),
         lambda cancel: list(ScriptedModel().generate(HELLO, 10, cancel)),
         lambda cancel: ScriptedModel().next_probabilities(HELLO, (".",), cancel),
+        lambda cancel: ScriptedModel().end_probability(HELLO, cancel),
+        lambda cancel: ScriptedTurn().judge(hum(10), cancel),
         lambda cancel: list(ScriptedSynthesizer().synthesize("hello", first=False, cancel=cancel)),
     ],
 )

@@ -34,6 +34,7 @@ def test_the_packaged_catalogue_is_sound(tmp_path: Path) -> None:
         "asr": "whisper-tiny.en",
         "slm": "smollm2-135m-instruct-q4_1",
         "tts": "piper-en_US-joe-medium",
+        "turn": "smart-turn-v3.2",
     }
     for model in catalogue.models.values():
         assert model.licence

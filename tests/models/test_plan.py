@@ -26,7 +26,7 @@ def test_the_total_is_weights_and_kv_and_work_and_audio(defaults: list[Model]) -
     kv_mb = 2048 * 3 * 2 * 30 * 3 * 64 * 2 / 1e6
     plain = sum(model.memory.weights_mb + model.memory.work_mb for model in defaults)
     assert plan.total_mb == pytest.approx(plain + kv_mb + 3 * AUDIO_MB_PER_SESSION)
-    assert [row.kv_mb for row in plan.rows] == pytest.approx([0, kv_mb, 0])
+    assert [row.kv_mb for row in plan.rows] == pytest.approx([0, kv_mb, 0, 0])
     assert plan.fits
     plan.check()
     assert "KV" in plan.formula

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,10 +20,14 @@ from tests.virtual_conversation import (
     length_ms,
 )
 from voicebot.assistant.history import Exchange
-from voicebot.audio import samples_from_ms
-from voicebot.engines.scripted import Pace, ScriptedModel
-from voicebot.events import Interrupted, TurnDiscarded
+from voicebot.audio import ms_from_samples, samples_from_ms
+from voicebot.daemon import scripted_stages
+from voicebot.engines.protocols import Message
+from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, ScriptedTurn
+from voicebot.errors import EngineError
+from voicebot.events import Interrupted, Resumed, TurnDiscarded
 from voicebot.turn.table import State
+from voicebot.workers.inline import InlineSlm
 
 REPLY = "First of all, this is a reply. It has a second sentence. It has a third one as well."
 EARLY, LATE = Pace(20, 1), Pace(1000, 1)
@@ -42,6 +48,13 @@ def engines(stage: str, pace: Pace) -> Engines:
         "slm": ScriptedModel(lambda _: REPLY),
         **found,
     }
+
+
+def hesitant(stage: str) -> Engines:
+    """Return engines of which one fails early, in a turn that does not seem to be over."""
+    found = engines(stage, EARLY)
+    found["slm"].finished = lambda _: 0.0
+    return found
 
 
 @pytest.mark.parametrize("pace", [EARLY, LATE], ids=["before the commit", "after it"])
@@ -102,7 +115,7 @@ def test_who_goes_on_after_a_failure_before_the_commit_is_answered(stage: str) -
         assert talk.session.state is State.PENDING
         await talk.ask_ms(1000)
 
-    talk = converse(script, **engines(stage, EARLY))
+    talk = converse(script, **hesitant(stage))
     (turn,) = talk.turns
     assert (turn.revisions, turn.error, turn.heard) == (2, None, REPLY)
     assert len(talk.replies) == 1
@@ -119,7 +132,7 @@ def test_a_stop_after_a_failure_before_the_commit_discards_the_turn(stage: str) 
         assert len(talk.of(TurnDiscarded)) == 1
         await talk.ask_ms(1000)
 
-    talk = converse(script, **engines(stage, EARLY))
+    talk = converse(script, **hesitant(stage))
     assert [turn.heard for turn in talk.turns] == [REPLY]
     assert len(talk.replies) == 1
 
@@ -140,22 +153,92 @@ def test_an_apology_can_be_interrupted() -> None:
     assert answered.heard == REPLY
 
 
-def test_a_reply_that_fails_while_the_user_speaks_over_it() -> None:
-    """The apology begins, and is interrupted as the reply would have been."""
+class FailsOnCue(InlineSlm):
+    """Its first reply fails when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(ScriptedModel(lambda _: REPLY), CLOCK)
+        self.cue = asyncio.Event()
+
+    async def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+    ) -> AsyncGenerator[str, None]:
+        if self.cue.is_set():
+            async for text in super().generate(messages, max_tokens, begun):
+                yield text
+            return
+        yield "Certainly this is a long reply, and"
+        await self.cue.wait()
+        raise EngineError("the language model failed.")
+
+
+def fail_in(state: State, words: str, over_ms: int) -> Talk:
+    """Let a reply fail in a state that a sound over it has led to, which is recognised as those words."""
+    slm = FailsOnCue()
+    heard = iter(["a question", *[words] * 20])
+    turn = ScriptedTurn(pace=Pace(0))
 
     async def script(talk: Talk) -> None:
         talk.say_ms(1000)
         await talk.until(State.SPEAKING)
-        await CLOCK.sleep_s(0.28)
-        talk.say_ms(1000)
-        await talk.until(State.OVERLAP)
+        await CLOCK.sleep_s(0.3)
+        talk.say_ms(over_ms)
+        await talk.until(state)
+        slm.cue.set()
+        await CLOCK.sleep_s(0.01)
+        assert talk.session.state is state
         await talk.quiet()
 
-    slm = FailingModel(lambda _: REPLY, Pace(60, 100), words_before=9)
-    talk = converse(script, slm=slm)
+    stages = scripted_stages(CLOCK, ScriptedRecognizer(lambda _: next(heard), Pace(200)), turn=turn)
+    return converse(script, stages=replace(stages, slm=slm))
+
+
+@pytest.mark.parametrize(
+    ("state", "over_ms"),
+    [(State.OVERLAP, 80), (State.PAUSED, 700), (State.WEIGHING, 300)],
+    ids=str,
+)
+def test_a_reply_that_fails_while_a_noise_is_heard_is_apologised_for(state: State, over_ms: int) -> None:
+    talk = fail_in(state, "", over_ms)
+    (turn,) = talk.turns
+    assert (turn.error, turn.interrupted) == ("the language model failed.", False)
+    assert "Certainly this is a long reply,".startswith(turn.heard)
+    assert len(talk.of(Resumed)) == (state is not State.OVERLAP)
+    assert length_ms(talk.replies[-1]) == pytest.approx(APOLOGY_MS, abs=5)
+    assert talk.states[-1] == "idle"
+
+
+@pytest.mark.parametrize(
+    ("state", "over_ms"), [(State.PAUSED, 700), (State.WEIGHING, 300)], ids=str
+)
+def test_who_has_interrupted_a_reply_that_then_fails_is_answered_and_hears_no_apology(
+    state: State, over_ms: int
+) -> None:
+    talk = fail_in(state, "what about Spain", over_ms)
+    failed, answered = talk.turns
+    assert (failed.error, failed.interrupted) == ("the language model failed.", True)
+    assert (answered.user, answered.heard, answered.error) == ("what about Spain", REPLY, None)
+    first, second = talk.replies
+    assert length_ms(first) < 600
+    assert ms_from_samples(second[0] - first[1]) > over_ms - 200
+
+
+@pytest.mark.parametrize("words", ["", "what about Spain"])
+def test_an_apology_that_is_held_is_heard_from_its_beginning_or_not_again(words: str) -> None:
+    heard = iter(["a question", *[words] * 20])
+
+    async def script(talk: Talk) -> None:
+        talk.say_ms(1000)
+        await talk.until(State.SPEAKING)
+        await CLOCK.sleep_s(0.3)
+        await talk.ask_ms(500)
+
+    asr = ScriptedRecognizer(lambda _: next(heard))
+    talk = converse(script, asr=asr, slm=FailingModel(lambda _: REPLY, EARLY))
+    assert [turn.interrupted for turn in talk.turns] == ([True, False] if words else [False])
     assert talk.turns[0].error is not None
-    assert talk.turns[0].interrupted
-    assert talk.turns[1].heard == REPLY
+    apologies = [length_ms(stretch) == pytest.approx(APOLOGY_MS, abs=5) for stretch in talk.replies]
+    assert apologies == ([False, False] if words else [False, True])
 
 
 def test_everything_fails_and_the_conversation_still_goes_on() -> None:

@@ -11,6 +11,7 @@ from tests.virtual_conversation import (
     Talk,
     converse,
     settings,
+    unfinished,
     voiced,
 )
 from voicebot.audio import samples_from_ms
@@ -26,7 +27,7 @@ def saying(reply: str, pace: Pace | None = None) -> ScriptedModel:
 
 
 def test_a_pause_after_a_soft_end_makes_a_second_revision_of_the_whole_audio() -> None:
-    asr, slm = HearingRecognizer(), saying("This is the one reply.")
+    asr, slm = HearingRecognizer(), unfinished("This is the one reply.")
 
     async def script(talk: Talk) -> None:
         await CLOCK.sleep_s(1)

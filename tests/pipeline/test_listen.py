@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from voicebot.audio import FRAME_SAMPLES, Frame, Pcm, samples_from_ms, silence
-from voicebot.config.pipeline import EndpointSettings
+from voicebot.config.pipeline import EndpointSettings, SpeculationSettings
 from voicebot.engines.scripted import LoudnessDetector, hum
 from voicebot.pipeline.listen import Listener
-from voicebot.turn.endpoint import VoiceEvent
+from voicebot.pipeline.rules import activity_rules
+from voicebot.turn.activity import VoiceEvent
 from voicebot.turn.table import TurnEvent
 
-SETTINGS = EndpointSettings(gate_hangover_ms=200)
+SETTINGS = EndpointSettings(gate_hangover_ms=200, ceiling_ms=700)
+SIGN, FADED = TurnEvent.SPEECH_SIGN, TurnEvent.SIGN_FADED
 STARTED, CONFIRMED = TurnEvent.SPEECH_STARTED, TurnEvent.SPEECH_CONFIRMED
 SOFT_END, END = TurnEvent.SOFT_END, TurnEvent.END_OF_TURN
 
@@ -38,15 +40,19 @@ class CountingDetector(LoudnessDetector):
 class Microphone:
     def __init__(self, detector: CountingDetector, settings: EndpointSettings = SETTINGS) -> None:
         self.detector = detector
-        self.listener = Listener(LoudnessDetector(FRAME_SAMPLES), detector, settings)
+        rules = activity_rules(settings, SpeculationSettings())
+        self.listener = Listener(LoudnessDetector(FRAME_SAMPLES), detector, rules, settings.gate_hangover_ms)
         self.at_sample = 0
 
-    def hear(self, pcm: Pcm) -> list[VoiceEvent]:
-        """Hear audio frame by frame; return all that happened."""
+    def hear(self, pcm: Pcm, *, echo: bool = False) -> list[VoiceEvent]:
+        """Hear audio frame by frame; return all that happened, but for signs of speech."""
+        return [heard for heard in self.hear_all(pcm, echo=echo) if heard.event not in {SIGN, FADED}]
+
+    def hear_all(self, pcm: Pcm, *, echo: bool = False) -> list[VoiceEvent]:
         events: list[VoiceEvent] = []
         for begin in range(0, len(pcm), FRAME_SAMPLES):
             frame = Frame(self.at_sample, pcm[begin : begin + FRAME_SAMPLES])
-            events += self.listener.hear(frame)
+            events += self.listener.hear(frame, echo=echo)
             self.at_sample = frame.end_sample
         return events
 
@@ -75,7 +81,7 @@ def test_an_utterance_is_followed_from_its_start_to_its_end(microphone: Micropho
     chunk = microphone.detector.chunk_samples
     assert abs(began - samples_from_ms(1000)) <= chunk
     assert abs(ended - samples_from_ms(1800)) <= chunk
-    assert microphone.listener.speech_end_sample == ended
+    assert microphone.listener.activity.speech_end_sample == ended
 
 
 def test_after_the_turn_the_detector_sleeps_again(microphone: Microphone) -> None:
@@ -87,7 +93,7 @@ def test_after_the_turn_the_detector_sleeps_again(microphone: Microphone) -> Non
 
 
 def test_it_stays_awake_through_the_turn_even_when_the_gate_closes_early() -> None:
-    settings = EndpointSettings(gate_hangover_ms=100, soft_end_ms=300, end_of_turn_ms=900)
+    settings = EndpointSettings(gate_hangover_ms=100, unknown_ms=700, ceiling_ms=900)
     microphone = Microphone(CountingDetector(), settings)
     microphone.speech_ms(500)
     assert microphone.silence_ms(880) == [SOFT_END]

@@ -14,7 +14,7 @@ from voicebot.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, Pcm, samples_from_ms, 
 from voicebot.clock import run_virtual
 from voicebot.engines.protocols import Transcript
 from voicebot.engines.scripted import LoudnessDetector, hum
-from voicebot.pipeline.recognize import holds_speech, pieces, recognize
+from voicebot.pipeline.recognize import Recognized, holds_speech, pieces, recognize
 
 SECOND = SAMPLE_RATE_HZ
 
@@ -24,18 +24,22 @@ class Ears:
 
     def __init__(self, *texts: str, takes_s: float = 0.0) -> None:
         self.heard: list[Pcm] = []
+        self.thorough: list[bool] = []
         self.cancelled = False
+        self.logprobs = [-0.1, -0.9, -0.2]
         self._texts = texts
         self._takes_s = takes_s
 
-    async def transcribe(self, pcm: Pcm) -> Transcript:
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
         try:
             await CLOCK.sleep_s(self._takes_s)
         except asyncio.CancelledError:
             self.cancelled = True
             raise
         self.heard.append(pcm)
-        return Transcript(self._texts[len(self.heard) - 1], -0.1, 0.0, 5.0, fallback=False)
+        self.thorough.append(thorough)
+        number = len(self.heard) - 1
+        return Transcript(self._texts[number], self.logprobs[number], 0.0, 5.0, fallback=False)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +57,21 @@ class Ears:
     ],
 )
 def test_only_words_count(text: str, words: str) -> None:
-    assert run_virtual(recognize(Ears(text), silence(SECOND))) == words
+    assert run_virtual(recognize(Ears(text), silence(SECOND))) == Recognized(words, -0.1)
 
 
-def test_long_audio_is_recognised_in_pieces_and_joined() -> None:
+def test_long_audio_is_recognised_in_pieces_and_joined_and_as_certain_as_the_least_certain_one() -> None:
     ears = Ears("First part,", "[noise]", "third part.")
     pcm = np.arange(70 * SECOND, dtype=np.int32).astype(np.int16)
-    assert run_virtual(recognize(ears, pcm)) == "First part, third part."
+    assert run_virtual(recognize(ears, pcm)) == Recognized("First part, third part.", -0.9)
     np.testing.assert_array_equal(np.concatenate(ears.heard), pcm)
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+def test_a_look_is_as_thorough_as_it_is_asked_to_be(thorough: bool) -> None:
+    ears = Ears("one", "two")
+    run_virtual(recognize(ears, hum(40 * SECOND), thorough=thorough))
+    assert ears.thorough == [thorough] * 2
 
 
 def test_short_audio_is_one_piece() -> None:

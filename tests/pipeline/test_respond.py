@@ -11,10 +11,14 @@ import pytest
 from tests.virtual_conversation import CLOCK, tasks_left
 from voicebot.clock import run_virtual
 from voicebot.engines.protocols import Message
+from voicebot.engines.scripted import ScriptedSynthesizer
 from voicebot.errors import EngineError
+from voicebot.latency.work import Work, WorkLedger
 from voicebot.pipeline.channel import Channel
+from voicebot.pipeline.draft import Draft
 from voicebot.pipeline.respond import respond
 from voicebot.turn.chunker import ClauseRules
+from voicebot.workers.inline import InlineTts
 
 RULES = ClauseRules(first_letters=8, first_words=10, later_words=26)
 QUESTION = (Message("user", "Who are you?"),)
@@ -34,7 +38,13 @@ class Writer:
     async def prefill(self, messages: tuple[Message, ...]) -> int:
         return len(messages)
 
-    async def generate(self, messages: tuple[Message, ...], max_tokens: int) -> AsyncGenerator[str, None]:
+    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+        return float(len(messages))
+
+    async def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+    ) -> AsyncGenerator[str, None]:
+        assert not begun
         self.asked.append((messages, max_tokens))
         try:
             for piece in self._pieces:
@@ -57,7 +67,8 @@ class Reply:
         self._max_tokens = max_tokens
 
     def work(self) -> Coroutine[Any, Any, None]:
-        return respond(self._writer, QUESTION, self._max_tokens, RULES, self.clauses, self._mark)
+        draft = Draft(self._writer, InlineTts(ScriptedSynthesizer(), CLOCK), "Who are you?", Work(WorkLedger()))
+        return respond(draft, QUESTION, self._max_tokens, RULES, self.clauses, self._mark)
 
     def _mark(self, name: str) -> None:
         self.marks.append((name, CLOCK.now_s()))

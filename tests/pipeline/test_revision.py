@@ -2,124 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any
-
-import pytest
-
-from tests.virtual_conversation import CLOCK, settings, tasks_left
-from voicebot.assistant.history import History
-from voicebot.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, Pcm, samples_from_ms
-from voicebot.audio_io.playback import PlaybackBuffer, Played
-from voicebot.clock import run_virtual
-from voicebot.engines.protocols import Message, Transcript
-from voicebot.engines.scripted import LoudnessDetector, hum
-from voicebot.errors import EngineError
-from voicebot.events import Event, ReplyAudible, Transcribed
-from voicebot.pipeline.revision import Revision, Surroundings
-from voicebot.pipeline.stages import Stages
-from voicebot.turn.table import TurnEvent
-
-QUESTION = hum(SAMPLE_RATE_HZ)
-
-
-@dataclass
-class Engines:
-    """All three stages: each takes a second for each result, and notes how it was begun and ended."""
-
-    fails: str = ""
-    calls: list[str] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
-
-    async def transcribe(self, pcm: Pcm) -> Transcript:
-        self._begin("asr")
-        try:
-            await self._work("asr")
-            return Transcript("Hello", -0.1, 0.0, len(pcm) / SAMPLE_RATE_HZ, fallback=False)
-        finally:
-            self.ended.append("asr")
-
-    async def prefill(self, messages: tuple[Message, ...]) -> int:
-        return len(messages)
-
-    async def generate(self, messages: tuple[Message, ...], max_tokens: int) -> AsyncGenerator[str, None]:
-        del messages, max_tokens
-        self._begin("slm")
-        try:
-            for text in ("First clause. ", "Second clause. "):
-                await self._work("slm")
-                yield text
-        finally:
-            self.ended.append("slm")
-
-    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
-        del text, first
-        self._begin("tts")
-        try:
-            await self._work("tts")
-            yield hum(SAMPLE_RATE_HZ // 2)
-        finally:
-            self.ended.append("tts")
-
-    @property
-    def running(self) -> list[str]:
-        return sorted((Counter(self.calls) - Counter(self.ended)).elements())
-
-    def _begin(self, stage: str) -> None:
-        self.calls.append(stage)
-
-    async def _work(self, stage: str) -> None:
-        await CLOCK.sleep_s(1)
-        if stage == self.fails:
-            raise EngineError(f"the {stage} failed.")
-
-
-class Scene:
-    """A revision, a speaker, and everything that they reported."""
-
-    def __init__(self, engines: Engines) -> None:
-        self.playback = PlaybackBuffer()
-        self.played: list[Played] = []
-        self.playback.subscribe(self.played.extend)
-        self.events: list[Event] = []
-        self.reports: list[tuple[TurnEvent, float]] = []
-        self.history = History("Be brief.")
-        stages = Stages(engines, engines, engines, LoudnessDetector, LoudnessDetector, hum(samples_from_ms(800)))
-        around = Surroundings(
-            "scene", stages, settings(), self.history, self.playback, self.now_sample, self.events.append
-        )
-        self.revision = Revision(around, 3, 2, QUESTION, self._report)
-
-    def now_sample(self) -> int:
-        return round(CLOCK.now_s() * SAMPLE_RATE_HZ)
-
-    def _report(self, revision: Revision, event: TurnEvent) -> None:
-        assert revision is self.revision
-        self.reports.append((event, round(CLOCK.now_s(), 2)))
-
-    async def speaker(self) -> None:
-        for block in range(10**6):
-            self.playback.pull(block * FRAME_SAMPLES, FRAME_SAMPLES)
-            await CLOCK.sleep_s(0.02)
-
-
-def on_scene(script: Callable[[Scene, asyncio.TaskGroup], Coroutine[Any, Any, None]], engines: Engines) -> Scene:
-    """Run a script in virtual time while the speaker plays; afterwards no task is left."""
-
-    async def main() -> Scene:
-        scene = Scene(engines)
-        speaking = asyncio.create_task(scene.speaker())
-        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-            await script(scene, group)
-        speaking.cancel()
-        await asyncio.wait([speaking])
-        assert tasks_left() == set()
-        return scene
-
-    return run_virtual(main())
+IMPORTS
 
 
 def test_it_works_ahead_but_is_silent_until_it_is_committed() -> None:
@@ -134,7 +17,7 @@ def test_it_works_ahead_but_is_silent_until_it_is_committed() -> None:
     scene = on_scene(script, engines := Engines())
     assert engines.calls == ["asr", "slm", "tts", "tts"]
     assert engines.running == []
-    assert scene.events[0] == Transcribed("scene", 3, 2, "Hello")
+    assert scene.events[0] == Transcribed("scene", 3, 2, "Hello.")
     assert [event for event, _ in scene.reports] == [TurnEvent.REPLY_AUDIBLE, TurnEvent.REPLY_ENDED]
     assert [at_s for _, at_s in scene.reports] == pytest.approx([10, 11], abs=0.03)
     assert [event.at_sample for event in scene.events if isinstance(event, ReplyAudible)] == [
@@ -246,8 +129,8 @@ def test_a_cancelled_apology_ends_within_its_fade() -> None:
 
 def test_silence_has_nothing_said() -> None:
     class Deaf(Engines):
-        async def transcribe(self, pcm: Pcm) -> Transcript:
-            await super().transcribe(pcm)
+        async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+            await super().transcribe(pcm, thorough=thorough)
             return Transcript("", 0.0, 0.9, 5.0, fallback=False)
 
     async def script(scene: Scene, group: asyncio.TaskGroup) -> None:
@@ -273,3 +156,80 @@ def test_one_that_is_cancelled_as_it_begins_asks_no_engine() -> None:
 
     on_scene(script, engines := Engines())
     assert engines.calls == []
+
+
+def test_words_that_are_known_already_are_not_recognised_again() -> None:
+    async def script(scene: Scene, group: asyncio.TaskGroup) -> None:
+        scene.revision.start(group)
+        scene.revision.commit()
+
+    scene = on_scene(script, engines := Engines(), said=Recognized("Hello.", -0.3))
+    assert engines.calls == ["slm", "tts", "tts"]
+    assert scene.revision.text == "Hello."
+    assert scene.revision.marks.samples["asr_final"] == 0
+
+
+def test_a_command_is_answered_with_silence_and_is_surely_the_end() -> None:
+    async def script(scene: Scene, group: asyncio.TaskGroup) -> None:
+        scene.revision.start(group)
+        await CLOCK.sleep_s(5)
+        assert scene.evidence == [(Evidence("Stop it!", 1.0), 1.0)]
+        assert scene.reports == []
+        scene.revision.commit()
+        await CLOCK.sleep_s(0.1)
+        scene.revision.remember(scene.history)
+
+    scene = on_scene(script, engines := Engines(text="Stop it!"), voice=True)
+    assert engines.calls == ["asr"]
+    assert engines.weighed == 0
+    assert scene.reports == [(TurnEvent.REPLY_ENDED, 5.0)]
+    assert scene.revision.source == "intent"
+    assert scene.history.exchanges == ()
+
+
+def test_words_that_were_hardly_understood_are_asked_back() -> None:
+    async def script(scene: Scene, group: asyncio.TaskGroup) -> None:
+        scene.revision.start(group)
+        scene.revision.commit()
+
+    scene = on_scene(script, engines := Engines(mean_logprob=-1.01))
+    assert "slm" not in engines.calls
+    assert scene.revision.reply.heard == "Sorry, did you say: Hello?"
+    assert scene.revision.source == "intent"
+    scene.revision.remember(scene.history)
+    assert scene.history.asked_back == "Hello."
+
+
+@pytest.mark.parametrize("at_s", [3.1, 3.3, 3.6])
+def test_a_reply_that_is_held_goes_on_where_it_was(at_s: float) -> None:
+    async def script(scene: Scene, group: asyncio.TaskGroup) -> None:
+        scene.revision.start(group)
+        scene.revision.commit()
+        await CLOCK.sleep_s(at_s)
+        scene.revision.pause()
+        held = sum(stretch.samples for stretch in scene.played)
+        await CLOCK.sleep_s(5)
+        assert sum(stretch.samples for stretch in scene.played) <= held + samples_from_ms(10)
+        assert TurnEvent.REPLY_ENDED not in [event for event, _ in scene.reports]
+        scene.revision.resume()
+
+    scene = on_scene(script, Engines())
+    assert [event for event, _ in scene.reports] == [TurnEvent.REPLY_AUDIBLE, TurnEvent.REPLY_ENDED]
+    assert scene.revision.reply.heard == "First clause. Second clause."
+
+
+def test_an_apology_for_a_reply_that_is_held_is_held_too() -> None:
+    async def script(scene: Scene, group: asyncio.TaskGroup) -> None:
+        scene.revision.start(group)
+        scene.revision.commit()
+        await CLOCK.sleep_s(3.2)
+        scene.revision.pause()
+        scene.revision.apologize(group)
+        await CLOCK.sleep_s(2)
+        assert not any(stretch.tag == ((scene.revision, "apology"), 0) for stretch in scene.played)
+        scene.revision.resume()
+
+    scene = on_scene(script, Engines())
+    apology = [stretch for stretch in scene.played if stretch.tag == ((scene.revision, "apology"), 0)]
+    assert sum(stretch.samples for stretch in apology) == samples_from_ms(800)
+    assert [event for event, _ in scene.reports] == [TurnEvent.REPLY_AUDIBLE, TurnEvent.REPLY_ENDED]

@@ -17,6 +17,7 @@ from tests.virtual_conversation import (
     length_ms,
     settings,
     tasks_left,
+    unfinished,
     voiced,
 )
 from voicebot.assistant.history import Exchange
@@ -102,7 +103,8 @@ def test_what_takes_longer_than_its_budget_is_named() -> None:
             tts=ScriptedSynthesizer(pace=Pace(first_ms["tts"])),
         )
         assert talk.turns[0].over_budget == (stage,)
-    talk = converse(script, settings(budget={**budget, "endpoint_ms": 200, "slm_ms": 500, "total_ms": 450}))
+    using = settings(budget={**budget, "endpoint_ms": 200, "slm_ms": 500, "total_ms": 450})
+    talk = converse(script, using, slm=unfinished())
     assert talk.turns[0].over_budget == ("endpoint", "total")
 
 
@@ -129,7 +131,7 @@ def test_nothing_said_discards_the_turn() -> None:
         talk.say_ms(600)
         await talk.quiet()
 
-    for pace, through in ((Pace(80), []), (Pace(1000), ["thinking"])):
+    for pace, through in ((Pace(80), []), (Pace(2500), ["thinking"])):
         talk = converse(script, asr=ScriptedRecognizer(lambda _: " [BLANK_AUDIO] (coughs) ♪ ", pace))
         assert talk.states == ["listening", "pending", *through, "idle"]
         assert [event.turn for event in talk.of(TurnDiscarded)] == [1]
@@ -212,7 +214,7 @@ def test_when_the_microphone_ends_an_uncommitted_turn_is_not_remembered() -> Non
         await talk.until(State.PENDING)
         await CLOCK.sleep_s(0.2)
 
-    talk = converse(script)
+    talk = converse(script, slm=unfinished())
     assert talk.turns == []
     assert talk.session.history.exchanges == ()
     assert len(talk.of(TurnDiscarded)) == 1

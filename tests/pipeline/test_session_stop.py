@@ -14,6 +14,8 @@ from voicebot.turn.table import State
 
 REPLY = "First of all, this is a reply. It has a second sentence. It has a third one as well."
 STATES = list(State)
+OVER_A_REPLY = {State.OVERLAP, State.PAUSED, State.WEIGHING}
+WITH_A_REPLY = {State.THINKING, State.SPEAKING} | OVER_A_REPLY
 
 
 async def lead_to(talk: Talk, state: State) -> None:
@@ -22,12 +24,12 @@ async def lead_to(talk: Talk, state: State) -> None:
         await CLOCK.sleep_s(0.5)
         return
     talk.say_ms(1000)
-    if state is State.OVERLAP:
+    if state in OVER_A_REPLY:
         await talk.until(State.SPEAKING)
         await CLOCK.sleep_s(1)
-        talk.say_ms(600)
+        talk.say_ms(200 if state is State.WEIGHING else 600)
     await talk.until(state)
-    await CLOCK.sleep_s(1 if state is State.SPEAKING else 0.03)
+    await CLOCK.sleep_s({State.SPEAKING: 1, State.OVERLAP: 0.065}.get(state, 0.03))
     assert talk.session.state is state
 
 
@@ -56,8 +58,7 @@ def test_stop_ends_whatever_goes_on_and_the_next_turn_works(state: State) -> Non
     assert answered.heard == REPLY
     assert not answered.interrupted
     assert talk.of(Interrupted) == []  # which is the user's voice, not a button
-    ends_a_reply = state in {State.THINKING, State.SPEAKING, State.OVERLAP}
-    assert [turn.interrupted for turn in stopped] == [True] * ends_a_reply
+    assert [turn.interrupted for turn in stopped] == [True] * (state in WITH_A_REPLY)
     assert len(talk.of(TurnDiscarded)) == (state in {State.LISTENING, State.PENDING})
     heard = [exchange.heard for exchange in talk.session.history.exchanges]
     assert heard == [turn.heard for turn in talk.turns]
@@ -88,7 +89,7 @@ def test_the_end_of_the_microphone_ends_whatever_goes_on(state: State) -> None:
 
     talk = converse(script, **slow())  # type: ignore[arg-type]
     assert talk.session.state is State.IDLE
-    assert len(talk.turns) == (state in {State.THINKING, State.SPEAKING, State.OVERLAP})
+    assert len(talk.turns) == (state in WITH_A_REPLY)
 
 
 @pytest.mark.parametrize("after_ms", [0, 1, 7, 20, 33, 150])
@@ -108,6 +109,36 @@ def test_a_cancelled_session_leaves_no_tasks(state: State, after_ms: int) -> Non
 
 def is_session(task: asyncio.Task[object]) -> bool:
     return task.get_name() == "session"
+
+
+@pytest.mark.parametrize("after_ms", range(20, 300, 20))
+def test_what_was_being_said_when_stop_was_pressed_is_forgotten(after_ms: int) -> None:
+    """Also when the speech is confirmed only after that."""
+
+    async def script(talk: Talk) -> None:
+        talk.say_ms(1000)
+        await talk.until(State.LISTENING)
+        await CLOCK.sleep_s(after_ms / 1000)
+        talk.session.stop()
+        await talk.quiet()
+        assert len(talk.of(TurnDiscarded)) == 1
+        await talk.ask_ms(1000)
+
+    talk = converse(script, **slow())  # type: ignore[arg-type]
+    assert [turn.turn for turn in talk.turns] == [2]
+
+
+@pytest.mark.parametrize("state", [State.PAUSED, State.WEIGHING])
+def test_stop_ends_the_look_at_what_is_being_said(state: State) -> None:
+    async def script(talk: Talk) -> None:
+        await lead_to(talk, state)
+        await CLOCK.sleep_s(0.3 if state is State.PAUSED else 0)
+        assert "partial" in tasks_left()
+        talk.session.stop()
+        await CLOCK.sleep_s(0.001)
+        assert "partial" not in tasks_left()
+
+    converse(script, **slow())  # type: ignore[arg-type]
 
 
 def test_a_stop_while_the_prefix_is_being_prepared_changes_nothing() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.virtual_conversation import CLOCK, tasks_left
-from voicebot.audio import Pcm
 from voicebot.clock import run_virtual
+from voicebot.engines.protocols import Speech
 from voicebot.errors import EngineError
 from voicebot.pipeline.channel import Channel
 from voicebot.pipeline.speak import ClauseAudio, speak
@@ -23,13 +23,19 @@ PIECE = 1600
 class Mouth:
     """Speaks a piece of audio for each word, and knows how each of its streams ended."""
 
-    def __init__(self, each_s: float = 0.0, fails_on: str | None = None) -> None:
+    def __init__(
+        self,
+        each_s: float = 0.0,
+        fails_on: str | None = None,
+        word_ends: dict[str, tuple[int, ...]] | None = None,
+    ) -> None:
         self.asked: list[tuple[str, bool]] = []
         self.opened = self.closed = 0
         self._each_s = each_s
         self._fails_on = fails_on
+        self._word_ends = word_ends or {}
 
-    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Speech, None]:
         self.asked.append((text, first))
         self.opened += 1
         try:
@@ -37,12 +43,12 @@ class Mouth:
                 await CLOCK.sleep_s(self._each_s)
                 if word == self._fails_on:
                     raise EngineError("the mouth failed.")
-                yield np.full(PIECE, len(word), np.int16)
+                yield Speech(np.full(PIECE, len(word), np.int16), self._word_ends.pop(word, ()))
         finally:
             self.closed += 1
 
 
-class Speech:
+class Speaking:
     def __init__(self, mouth: Mouth, capacity: int = 100) -> None:
         self.clauses = Channel[str](10)
         self.audio = Channel[ClauseAudio](capacity)
@@ -70,8 +76,8 @@ class Speech:
 def test_each_clause_is_spoken_in_order_and_the_channel_is_closed() -> None:
     mouth = Mouth()
 
-    async def main() -> Speech:
-        speech = Speech(mouth)
+    async def main() -> Speaking:
+        speech = Speaking(mouth)
         await speech.give("one three", "seven")
         await speech.work()
         taken = [(piece.clause, int(piece.pcm[0]), len(piece.pcm)) async for piece in speech.audio]
@@ -89,7 +95,7 @@ def test_each_clause_is_spoken_in_order_and_the_channel_is_closed() -> None:
 
 def test_what_is_played_of_it_can_be_told_in_words() -> None:
     async def main() -> None:
-        speech = Speech(Mouth())
+        speech = Speaking(Mouth())
         await speech.give("one two", "six")
         await speech.work()
         speech.reply.add_played(0, PIECE)
@@ -101,9 +107,21 @@ def test_what_is_played_of_it_can_be_told_in_words() -> None:
     run_virtual(main())
 
 
+def test_words_end_where_the_voice_says_they_do() -> None:
+    async def main() -> None:
+        speaking = Speaking(Mouth(word_ends={"one": (100, 900), "six.": (1500, 3000)}))
+        await speaking.give("one two six. ten")
+        await speaking.work()
+        for played, heard in [(90, "one"), (820, "one two"), (700, "one two six."), (1500, "one two six. ten")]:
+            speaking.reply.add_played(0, played)
+            assert speaking.reply.heard == heard
+
+    run_virtual(main())
+
+
 def test_no_clauses_no_audio() -> None:
-    async def main() -> Speech:
-        speech = Speech(Mouth())
+    async def main() -> Speaking:
+        speech = Speaking(Mouth())
         await speech.give()
         await speech.work()
         assert [piece async for piece in speech.audio] == []
@@ -114,7 +132,7 @@ def test_no_clauses_no_audio() -> None:
 
 def test_audio_is_handed_on_while_the_clause_is_still_being_made() -> None:
     async def main() -> None:
-        speech = Speech(Mouth(each_s=1.0))
+        speech = Speaking(Mouth(each_s=1.0))
         await speech.give("one two three")
         async with asyncio.TaskGroup() as group:
             group.create_task(speech.work())
@@ -129,7 +147,7 @@ def test_synthesis_waits_until_its_audio_is_taken() -> None:
     mouth = Mouth()
 
     async def main() -> None:
-        speech = Speech(mouth, capacity=2)
+        speech = Speaking(mouth, capacity=2)
         await speech.give("a b c d e", "f")
         work = asyncio.create_task(speech.work())
         await CLOCK.sleep_s(10)
@@ -145,7 +163,7 @@ def test_an_error_of_the_engine_reaches_the_caller_and_closes_the_stream() -> No
     mouth = Mouth(fails_on="two")
 
     async def main() -> None:
-        speech = Speech(mouth)
+        speech = Speaking(mouth)
         await speech.give("one two three", "four")
         with pytest.raises(EngineError, match="the mouth failed"):
             await speech.work()
@@ -165,7 +183,7 @@ def test_a_cancelled_synthesis_closes_the_stream_and_leaves_nothing(after_s: flo
     mouth = Mouth(each_s=1.0)
 
     async def main() -> None:
-        speech = Speech(mouth, capacity)
+        speech = Speaking(mouth, capacity)
         for clause in ("one two three four", "five"):
             await speech.clauses.send(clause)
         work = asyncio.create_task(speech.work())

@@ -62,6 +62,8 @@ def test_nothing_is_audible_without_a_commit() -> None:
         State.THINKING,
         State.SPEAKING,
         State.OVERLAP,
+        State.PAUSED,
+        State.WEIGHING,
     ]
     into_thinking = [
         step for (state, _), step in TABLE.items() if step[0] is State.THINKING and state is not State.THINKING
@@ -88,16 +90,60 @@ def test_going_on_after_a_pause_replaces_the_revision_and_keeps_the_turn() -> No
 
 
 SPEAKING = (TurnEvent.SPEECH_STARTED, TurnEvent.SOFT_END, TurnEvent.END_OF_TURN, TurnEvent.REPLY_AUDIBLE)
+SPOKEN_OVER = (*SPEAKING, TurnEvent.SPEECH_SIGN, TurnEvent.SPEECH_STARTED, TurnEvent.SPEECH_CONFIRMED)
 
 
-def test_a_cough_over_the_reply_only_ducks_it() -> None:
-    state, actions = through(*SPEAKING, TurnEvent.SPEECH_STARTED, TurnEvent.SOFT_END)
+def test_a_click_over_the_reply_only_ducks_it() -> None:
+    state, actions = through(*SPEAKING, TurnEvent.SPEECH_SIGN, TurnEvent.SIGN_FADED)
     assert (state, actions[-2:]) == (State.SPEAKING, [Action.DUCK, Action.UNDUCK])
 
 
-def test_confirmed_speech_over_the_reply_interrupts_it_and_opens_the_next_turn() -> None:
-    state, actions = through(*SPEAKING, TurnEvent.SPEECH_STARTED, TurnEvent.SPEECH_CONFIRMED)
-    assert (state, actions[-3:]) == (State.LISTENING, [Action.DUCK, Action.INTERRUPT, Action.OPEN_TURN])
+def test_a_cough_over_the_reply_only_ducks_it() -> None:
+    state, actions = through(*SPEAKING, TurnEvent.SPEECH_SIGN, TurnEvent.SPEECH_STARTED, TurnEvent.SOFT_END)
+    assert (state, actions[-2:]) == (State.SPEAKING, [Action.DUCK, Action.UNDUCK])
+
+
+def test_confirmed_speech_over_the_reply_holds_it() -> None:
+    state, actions = through(*SPOKEN_OVER)
+    assert (state, actions[-2:]) == (State.PAUSED, [Action.DUCK, Action.PAUSE])
+
+
+def test_what_was_meant_interrupts_the_reply_and_opens_the_next_turn() -> None:
+    state, actions = through(*SPOKEN_OVER, TurnEvent.MEANT)
+    assert (state, actions[-2:]) == (State.LISTENING, [Action.INTERRUPT, Action.OPEN_TURN])
+
+
+def test_what_was_meant_and_has_ended_is_worked_on_at_once() -> None:
+    state, actions = through(*SPOKEN_OVER, TurnEvent.SOFT_END, TurnEvent.MEANT)
+    assert (state, actions[-3:]) == (State.PENDING, [Action.INTERRUPT, Action.OPEN_TURN, Action.START_REVISION])
+
+
+@pytest.mark.parametrize("paused", [(), (TurnEvent.SOFT_END,), (TurnEvent.SOFT_END, TurnEvent.SPEECH_STARTED)])
+def test_what_was_not_meant_lets_the_reply_go_on(paused: tuple[TurnEvent, ...]) -> None:
+    state, actions = through(*SPOKEN_OVER, *paused, TurnEvent.NOT_MEANT)
+    assert (state, actions[-2:]) == (State.SPEAKING, [Action.PAUSE, Action.RESUME])
+
+
+def test_without_words_to_decide_by_the_reply_goes_on_when_the_silence_is_long() -> None:
+    state, actions = through(*SPOKEN_OVER, TurnEvent.SOFT_END, TurnEvent.END_OF_TURN)
+    assert (state, actions[-2:]) == (State.SPEAKING, [Action.PAUSE, Action.RESUME])
+
+
+def test_a_reply_is_held_and_goes_on_in_pairs() -> None:
+    """Into the states where it is held leads only a pause, and out of them leads its end or a resumption."""
+    held = {State.PAUSED, State.WEIGHING}
+    for (state, event), (after, actions) in TABLE.items():
+        assert (Action.PAUSE in actions) == (state not in held and after in held), (state, event)
+        if state in held and after not in held:
+            assert actions[0] in {Action.RESUME, Action.INTERRUPT, Action.CLOSE_TURN}, (state, event)
+
+
+@pytest.mark.parametrize("state", State)
+def test_signs_of_speech_are_allowed_everywhere(state: State) -> None:
+    for event in (TurnEvent.SPEECH_SIGN, TurnEvent.SIGN_FADED):
+        after, actions = TABLE[state, event]
+        if state not in {State.SPEAKING, State.OVERLAP}:
+            assert (after, actions) == (state, ())
 
 
 def test_the_documentation_lists_every_row() -> None:
@@ -105,7 +151,7 @@ def test_the_documentation_lists_every_row() -> None:
     assert lines[:2] == ["| state | event | next state | actions |", "| --- | --- | --- | --- |"]
     assert len(lines) == 2 + len(TABLE)
     assert "| idle | speech started | listening | open turn |" in lines
-    assert "| overlap | speech confirmed | listening | interrupt, open turn |" in lines
+    assert "| overlap | speech confirmed | paused | pause |" in lines
     assert "| idle | soft end | idle | - |" in lines
 
 

@@ -1,7 +1,8 @@
 """Whatever is heard and however the work goes, the turn machine is never asked for what it does not know.
 
-Here an endpointer and a model of a session drive the machine: revisions report only what a live revision could, as
-pipeline/revision.py does, and the machine's actions decide which revision lives.
+Here voice activity and a model of a session drive the machine: revisions report only what a live revision could, as
+pipeline/revision.py does, words are judged only while a reply is held, evidence counts only while a turn is pending,
+and the machine's actions decide which revision lives.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebot.audio import samples_from_ms
-from voicebot.turn.endpoint import Endpointer, EndpointRules
+from voicebot.turn.activity import ActivityRules, VoiceActivity, VoiceEvent
 from voicebot.turn.table import Action, State, TurnEvent, TurnMachine
 
 CHUNK = 512
 NOTHING_SAID, FAILED = TurnEvent.NOTHING_SAID, TurnEvent.FAILED
 REPLY_AUDIBLE, REPLY_ENDED, STOP = TurnEvent.REPLY_AUDIBLE, TurnEvent.REPLY_ENDED, TurnEvent.STOP
+HELD = {State.PAUSED, State.WEIGHING}
+AUDIBLE = {State.SPEAKING, State.OVERLAP} | HELD
 
 
 @dataclass
@@ -28,6 +31,7 @@ class FakeRevision:
     committed: bool = False
     audible: bool = False
     apologizing: bool = False
+    held: bool = False
 
     def possible_reports(self) -> list[TurnEvent]:
         reports: list[TurnEvent] = []
@@ -36,7 +40,8 @@ class FakeRevision:
         if self.committed and not self.apologizing:
             reports.append(FAILED)
         if self.committed and (self.recognised or self.apologizing):
-            reports += [REPLY_ENDED] if self.audible else [REPLY_AUDIBLE, REPLY_ENDED]
+            reports.append(REPLY_AUDIBLE)
+            reports += [] if self.held else [REPLY_ENDED]
         return reports
 
 
@@ -44,19 +49,22 @@ class FakeRevision:
 class FakeSession:
     """Carries out the machine's actions as pipeline/session.py does, with a revision that does nothing."""
 
-    rules: EndpointRules
+    rules: ActivityRules
     machine: TurnMachine = field(default_factory=TurnMachine)
     revision: FakeRevision | None = None
     chunks: int = 0
 
     def __post_init__(self) -> None:
-        self.endpointer = Endpointer(self.rules)
+        self.activity = VoiceActivity(self.rules)
 
     def hear(self, probability: float, chunks: int) -> None:
         for _ in range(chunks):
             start, self.chunks = self.chunks * CHUNK, self.chunks + 1
-            for heard in self.endpointer.hear(start, start + CHUNK, probability):
-                self.on(heard.event)
+            self.happened(self.activity.hear(start, start + CHUNK, probability))
+
+    def happened(self, events: list[VoiceEvent]) -> None:
+        for heard in events:
+            self.on(heard.event)
 
     def on(self, event: TurnEvent) -> None:
         for action in self.machine.on(event):
@@ -83,16 +91,21 @@ class FakeSession:
             case Action.APOLOGIZE:
                 assert self.revision is not None
                 self.revision.recognised = self.revision.apologizing = True
+            case Action.PAUSE | Action.RESUME:
+                assert self.revision is not None
+                assert self.revision.held == (action is Action.RESUME)
+                self.revision.held = action is Action.PAUSE
             case Action.DUCK | Action.UNDUCK:
                 assert self.revision is not None
 
     def check(self) -> None:
         """The machine's state and the revision's life say the same."""
         state, revision = self.machine.state, self.revision
-        assert (revision is not None) == (state in {State.PENDING, State.THINKING, State.SPEAKING, State.OVERLAP})
+        assert (revision is not None) == (state in {State.PENDING, State.THINKING} | AUDIBLE)
         if revision is not None:
             assert revision.committed == (state is not State.PENDING)
-            assert revision.audible == (state in {State.SPEAKING, State.OVERLAP})
+            assert revision.audible == (state in AUDIBLE)
+            assert revision.held == (state in HELD)
 
     def recognise(self) -> None:
         if self.revision is not None:
@@ -105,19 +118,30 @@ class FakeSession:
             self.revision.audible |= event is REPLY_AUDIBLE
             self.on(event)
 
+    def judge(self, *, meant: bool) -> None:
+        """Let what was recognised over a held reply decide."""
+        if self.machine.state in HELD:
+            self.on(TurnEvent.MEANT if meant else TurnEvent.NOT_MEANT)
+
+    def weigh(self, needed_ms: float) -> None:
+        """Let the evidence ask for that much silence."""
+        if self.machine.state is State.PENDING:
+            self.happened(self.activity.need_silence(needed_ms))
+
 
 @st.composite
-def rules(draw: st.DrawFn) -> EndpointRules:
+def rules(draw: st.DrawFn) -> ActivityRules:
     """Draw rules that config/pipeline.py would accept."""
     silence, speech = sorted(draw(st.tuples(st.floats(0.1, 0.9), st.floats(0.1, 0.9))))
-    soft_end, end_of_turn = sorted(draw(st.tuples(st.integers(96, 400), st.integers(96, 1000))))
-    return EndpointRules(
+    return ActivityRules(
+        sign_probability=draw(st.floats(0.05, 0.95)),
         speech_probability=speech,
         silence_probability=silence,
+        echo_probability=draw(st.floats(0.05, 0.95)),
         onset_ms=draw(st.integers(32, 200)),
-        confirm_ms=draw(st.integers(64, 600)),
-        soft_end_ms=soft_end,
-        end_of_turn_ms=end_of_turn,
+        confirm_ms=draw(st.integers(32, 600)),
+        soft_end_ms=draw(st.integers(32, 400)),
+        longest_silence_ms=draw(st.integers(96, 1000)),
         longest_turn_ms=draw(st.integers(2000, 4000)),
     )
 
@@ -137,11 +161,15 @@ WAVERING = step("hear", st.floats(0, 1), st.integers(1, 4))
 RECOGNISED = step("recognise", st.just(0.0), st.just(0))
 REPORTED = step("report", st.just(0.0), st.integers(0, 5))
 STOPPED = step("stop", st.just(0.0), st.just(0))
+JUDGED = step("judge", st.just(0.0), st.integers(0, 1))
+WEIGHED = step("weigh", st.just(0.0), st.integers(0, 1200))
 ANSWERED: st.SearchStrategy[Steps] = st.just(
     [("hear", 1.0, 20), ("hear", 0.0, 32), ("recognise", 0.0, 0), ("report", 0.0, 1)]
 )
 """A question whose reply has become audible, from where it gets interesting."""
-SCENE = st.one_of(SPEECH, SILENCE, WAVERING, RECOGNISED, REPORTED, ANSWERED, st.one_of(SPEECH, STOPPED))
+SCENE = st.one_of(
+    SPEECH, SILENCE, WAVERING, RECOGNISED, REPORTED, ANSWERED, JUDGED, WEIGHED, st.one_of(SPEECH, STOPPED)
+)
 STEPS = st.lists(SCENE, min_size=20, max_size=60).map(lambda scenes: [step for scene in scenes for step in scene])
 
 
@@ -154,23 +182,27 @@ def play(session: FakeSession, steps: Steps) -> None:
                 session.report(number)
             case "recognise":
                 session.recognise()
+            case "judge":
+                session.judge(meant=bool(number))
+            case "weigh":
+                session.weigh(number)
             case _:
                 session.on(STOP)
 
 
 @given(rules(), STEPS)
-def test_no_conversation_leads_to_an_illegal_event(rules: EndpointRules, steps: Steps) -> None:
+def test_no_conversation_leads_to_an_illegal_event(rules: ActivityRules, steps: Steps) -> None:
     play(FakeSession(rules), steps)
 
 
 @given(rules(), STEPS, st.lists(st.integers(0, 5), min_size=4, max_size=4), st.booleans())
 def test_silence_and_the_end_of_the_work_lead_back_to_idle(
-    rules: EndpointRules, steps: Steps, reports: list[int], recognised: bool
+    rules: ActivityRules, steps: Steps, reports: list[int], recognised: bool
 ) -> None:
     session = FakeSession(rules)
     play(session, steps)
-    silent_chunks = samples_from_ms(rules.end_of_turn_ms) // CHUNK + 2
-    session.hear(0.0, silent_chunks)
+    longest_ms = max(rules.longest_silence_ms, rules.soft_end_ms)
+    session.hear(0.0, samples_from_ms(longest_ms) // CHUNK + 4)
     if recognised:
         session.recognise()
     for choice in [*reports, *[-1] * 3]:  # -1 is the last of the possible ones: the reply ends
@@ -178,20 +210,20 @@ def test_silence_and_the_end_of_the_work_lead_back_to_idle(
     session.recognise()
     session.report(-1)
     assert session.machine.state is State.IDLE
-    assert not session.endpointer.near_speech
+    assert not session.activity.near_speech
 
 
 @given(rules(), STEPS)
-def test_the_detector_is_awake_whenever_the_machine_waits_for_the_user(rules: EndpointRules, steps: Steps) -> None:
+def test_the_detector_is_awake_whenever_the_machine_waits_for_the_user(rules: ActivityRules, steps: Steps) -> None:
     session = FakeSession(rules)
     for step in steps:
         play(session, [step])
-        if session.machine.state in {State.LISTENING, State.PENDING, State.OVERLAP}:
-            assert session.endpointer.near_speech
+        if session.machine.state in {State.LISTENING, State.PENDING, State.OVERLAP} | HELD:
+            assert session.activity.near_speech
 
 
 @given(rules(), STEPS)
-def test_stop_leads_to_idle_at_once(rules: EndpointRules, steps: Steps) -> None:
+def test_stop_leads_to_idle_at_once(rules: ActivityRules, steps: Steps) -> None:
     session = FakeSession(rules)
     play(session, steps)
     session.on(STOP)

@@ -57,7 +57,7 @@ class Rig:
 
     async def texts(self, words: str = "a b c", most: int = 100) -> list[str]:
         """Ask the scripted model and return its pieces."""
-        header = {"op": "generate", "messages": [["user", words]], "max_tokens": most}
+        header = generate(words, most)
         async with asyncio.timeout(LONG_S), aclosing(self.supervisor.request(header)) as replies:
             return [reply.item["text"] async for reply in replies]
 
@@ -66,6 +66,11 @@ class Rig:
         async with asyncio.timeout(LONG_S):
             while not condition():  # noqa: ASYNC110 - the kernel sets no asyncio.Event
                 await asyncio.sleep(0.005)
+
+
+def generate(words: str, most: int) -> dict[str, Any]:
+    """Return the header of a request for a reply."""
+    return {"op": "generate", "messages": [["user", words]], "max_tokens": most, "begun": ""}
 
 
 def said(words: str) -> str:

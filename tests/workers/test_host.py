@@ -8,12 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from tests.workers.rig import LONG_S, order
+from tests.workers.rig import LONG_S, generate, order
 from voicebot.engines.scripted import hum
 from voicebot.workers.flags import CancelFlag, CancelFlags
 from voicebot.workers.wire import Header, encode, receive_frame
@@ -24,6 +24,8 @@ class Worker:
     process: subprocess.Popen[str]
     connection: socket.socket
     flags: CancelFlags
+    cpu_s: list[float] = field(default_factory=list)
+    """What each request has cost, as its end said."""
 
     def send(self, header: Header, payload: bytes = b"") -> None:
         self.connection.sendall(encode(header, payload))
@@ -36,6 +38,7 @@ class Worker:
             frame = receive_frame(self.connection)
             assert frame is not None
             answers.append(frame)
+        self.cpu_s.append(answers[-1][0].pop("cpu_s"))
         return answers
 
     def exit_code(self) -> int:
@@ -85,23 +88,41 @@ def test_a_transcript_has_all_its_parts() -> None:
 
 
 def test_a_reply_streams_and_a_cancelled_one_is_not_begun() -> None:
-    generate = {"op": "generate", "messages": [["user", "a b"]], "max_tokens": 9}
+    request = generate("a b", 9)
     with loaded("slm") as worker:
-        texts = [header.get("item") for header, _ in worker.answers({"id": 1, **generate})]
+        texts = [header.get("item") for header, _ in worker.answers({"id": 1, **request})]
         assert texts == [{"text": "You"}, {"text": " said:"}, {"text": " a"}, {"text": " b."}, None]
         (computed, _), _ = worker.answers({"id": 2, "op": "prefill", "messages": []})
         assert computed == {"id": 2, "item": {"computed": 0}}
         flag: CancelFlag = worker.flags[9]
         flag.request()
-        assert worker.answers({"id": 3, **generate, "flag": 9}) == [({"id": 3, "end": "cancelled"}, b"")]
+        assert worker.answers({"id": 3, **request, "flag": 9}) == [({"id": 3, "end": "cancelled"}, b"")]
         flag.clear()
-        assert len(worker.answers({"id": 4, **generate, "flag": 9})) == 5
+        assert len(worker.answers({"id": 4, **request, "flag": 9})) == 5
+
+
+def test_every_end_tells_what_the_request_has_cost() -> None:
+    with loaded("slm") as worker:
+        for words in (1, 2000, 1):
+            worker.answers({"id": 1, **generate("word " * words, 4000)})
+    small, large, last = worker.cpu_s
+    assert 0 < small < large
+    assert 0 < last < large
 
 
 def test_audio_goes_as_raw_bytes() -> None:
     with loaded("tts") as worker:
-        answers = worker.answers({"id": 1, "op": "synthesize", "text": "abc", "first": True})
-    assert answers == [({"id": 1, "item": {}}, hum(2880).tobytes()), ({"id": 1, "end": "done"}, b"")]
+        answers = worker.answers({"id": 1, "op": "synthesize", "text": "a c", "first": True})
+    assert answers == [
+        ({"id": 1, "item": {"word_ends": [960, 2880]}}, hum(2880).tobytes()),
+        ({"id": 1, "end": "done"}, b""),
+    ]
+
+
+def test_a_voice_is_judged() -> None:
+    with loaded("turn") as worker:
+        (answer, _), _ = worker.answers({"id": 1, "op": "judge"}, hum(16_000).tobytes())
+    assert answer == {"id": 1, "item": {"probability": 0.9, "pitch_semitones": -3.0, "decay_ms": 40.0}}
 
 
 def test_it_ends_when_the_socket_does() -> None:
@@ -125,7 +146,7 @@ def test_it_ends_when_a_request_is_cut_short() -> None:
 
 def test_it_ends_quietly_when_nobody_takes_its_answer() -> None:
     with loaded("slm") as worker:
-        worker.send({"id": 1, "flag": 0, "op": "generate", "messages": [["user", "word " * 9000]], "max_tokens": 9000})
+        worker.send({"id": 1, "flag": 0, **generate("word " * 9000, 9000)})
         assert receive_frame(worker.connection) is not None
         worker.connection.close()
         assert worker.exit_code() == 0
@@ -140,7 +161,11 @@ def test_it_ends_when_its_parent_is_gone_before_it_asked_the_kernel() -> None:
 
 @pytest.mark.parametrize(
     ("stage", "engine", "message"),
-    [("asr", "faster-whisper", "faster-whisper can't load"), ("slm", "llama", "llama.cpp can't load")],
+    [
+        ("asr", "faster-whisper", "faster-whisper can't load"),
+        ("slm", "llama", "llama.cpp can't load"),
+        ("turn", "smart-turn", "onnxruntime can't load"),
+    ],
 )
 def test_an_engine_that_does_not_load_is_reported(stage: str, engine: str, message: str) -> None:
     with started() as worker:

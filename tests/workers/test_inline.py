@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from voicebot.clock import LoopClock, run_virtual
-from voicebot.engines.protocols import Message
-from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, hum
+from voicebot.engines.protocols import Message, VoiceEnd
+from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, ScriptedTurn, hum
 from voicebot.errors import EngineError
-from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts
+from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts, InlineTurn
 
 HELLO = (Message("user", "hello"),)
 
@@ -38,12 +38,38 @@ def test_every_word_takes_its_pace() -> None:
     assert run_virtual(main()) == [("You", 0.06), (" said:", 0.07), (" hello.", 0.08)]
 
 
+def test_what_the_model_is_given_is_kept_and_its_judgement_takes_a_tenth_of_a_first_token() -> None:
+    async def main() -> tuple[float, float]:
+        clock = LoopClock()
+        model = ScriptedModel(pace=Pace(60), finished=lambda messages: len(messages) / 4)
+        slm = InlineSlm(model, clock)
+        await slm.prefill(HELLO)
+        assert model.prefills == [HELLO]
+        assert [text async for text in slm.generate(HELLO, 10, "You said:")] == [" hello."]
+        begun_s = clock.now_s()
+        return await slm.end_probability(HELLO), clock.now_s() - begun_s
+
+    assert run_virtual(main()) == pytest.approx((0.25, 0.006))
+
+
+def test_a_judgement_takes_its_pace() -> None:
+    async def main() -> tuple[VoiceEnd, float]:
+        clock = LoopClock()
+        turn = InlineTurn(ScriptedTurn(lambda pcm: VoiceEnd(0.5, 2.0, len(pcm) / 16), Pace(40)), clock)
+        return await turn.judge(hum(160)), clock.now_s()
+
+    found, taken_s = run_virtual(main())
+    assert found == VoiceEnd(0.5, 2.0, 10.0)
+    assert taken_s == pytest.approx(0.04)
+
+
 def test_speech_takes_its_pace_and_is_the_engines_audio() -> None:
     async def main() -> float:
         clock = LoopClock()
         tts = InlineTts(ScriptedSynthesizer(ms_per_letter=50, pace=Pace(70)), clock)
-        pieces = [pcm async for pcm in tts.synthesize("hello", first=True)]
-        np.testing.assert_array_equal(np.concatenate(pieces), hum(4000))
+        (speech,) = [speech async for speech in tts.synthesize("hello you", first=True)]
+        np.testing.assert_array_equal(speech.pcm, hum(7200))
+        assert speech.word_ends == (4000, 7200)
         return clock.now_s()
 
     assert run_virtual(main()) == pytest.approx(0.07)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.workers.rig import order, serving
-from voicebot.engines.protocols import Message, Transcript
+from voicebot.engines.protocols import Message, Transcript, VoiceEnd
 from voicebot.engines.scripted import hum
 from voicebot.errors import EngineError
 from voicebot.workers.process import Reply
-from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
+from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts, WorkerTurn
 from voicebot.workers.supervisor import Supervisor
 
 HELLO = (Message("system", "Be brief."), Message("user", "hello you"))
@@ -35,6 +35,8 @@ async def test_a_conversation_becomes_a_reply() -> None:
         assert await slm.next_probabilities(HELLO, (".", "?", "!", "…")) == (0.25,) * 4
         assert [text async for text in slm.generate(HELLO, 10)] == ["You", " said:", " hello", " you."]
         assert [text async for text in slm.generate(HELLO, 1)] == ["You"]
+        assert [text async for text in slm.generate(HELLO, 10, "You said:")] == [" hello", " you."]
+        assert await slm.end_probability(HELLO) == 1.0
         odd = (Message("user", "naïve\n\N{GRINNING FACE}"),)
         assert "".join([text async for text in slm.generate(odd, 10)]) == "You said: naïve\n\N{GRINNING FACE}."
 
@@ -49,10 +51,16 @@ async def test_a_reply_is_left_before_its_end() -> None:
         assert [text async for text in slm.generate(HELLO, 1)] == ["You"]
 
 
+async def test_a_voice_becomes_a_judgement() -> None:
+    async with serving(order("turn")) as rig:
+        assert await WorkerTurn(rig.supervisor).judge(hum(16_000)) == VoiceEnd(0.9, -3.0, 40.0)
+
+
 async def test_text_becomes_audio() -> None:
     async with serving(order("tts")) as rig:
-        pieces = [pcm async for pcm in WorkerTts(rig.supervisor).synthesize("hello", first=True)]
-        np.testing.assert_array_equal(np.concatenate(pieces), hum(4800))
+        (speech,) = [speech async for speech in WorkerTts(rig.supervisor).synthesize("hello you", first=True)]
+        np.testing.assert_array_equal(speech.pcm, hum(8640))
+        assert speech.word_ends == (4800, 8640)
 
 
 async def test_a_worker_without_an_answer_is_an_error() -> None:

@@ -14,11 +14,12 @@ from typing import Any, cast
 import psutil
 import pytest
 
-from tests.workers.rig import Rig, children, make, open_descriptors, order, said, serving, within
+from tests.workers.rig import Rig, children, generate, make, open_descriptors, order, said, serving, within
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.box import WorkerSettings
 from voicebot.errors import EngineError, WorkerDiedError
 from voicebot.events import WorkerChanged
+from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.workers import process as module
 from voicebot.workers.flags import FLAG_COUNT
 from voicebot.workers.process import Reply
@@ -81,10 +82,11 @@ async def test_an_engines_failure_reaches_only_whoever_asked() -> None:
         await pending(rig, 2)
         life = rig.supervisor._current
         assert life is not None
-        life.reader.feed_data(encode({"id": 0, "end": "failed", "reason": "it failed."}))
+        life.reader.feed_data(encode({"id": 0, "end": "failed", "reason": "it failed.", "cpu_s": 0.1}))
         with pytest.raises(EngineError, match=r"^it failed\.$"):
             await asking[0]
-        life.reader.feed_data(encode({"id": 1, "item": {"text": "it works."}}) + encode({"id": 1, "end": "done"}))
+        done = encode({"id": 1, "end": "done", "cpu_s": 0.1})
+        life.reader.feed_data(encode({"id": 1, "item": {"text": "it works."}}) + done)
         assert await asking[1] == ["it works."]
         assert free_flags(rig) == FLAG_COUNT - 1
         rig.signal(signal.SIGKILL)
@@ -92,8 +94,7 @@ async def test_an_engines_failure_reaches_only_whoever_asked() -> None:
 
 async def test_leaving_the_replies_early_cancels_the_work() -> None:
     async with serving() as rig:
-        header = {"op": "generate", "messages": [["user", "word " * 4000]], "max_tokens": 5000}
-        async with aclosing(rig.supervisor.request(header)) as replies:
+        async with aclosing(rig.supervisor.request(generate("word " * 4000, 5000))) as replies:
             async for reply in replies:
                 assert reply.item == {"text": "You"}
                 break
@@ -117,8 +118,7 @@ async def test_a_request_whose_task_is_cancelled_is_never_worked_on() -> None:
 async def test_replies_that_nobody_takes_fail_their_request_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_REPLIES", 10)
     async with serving() as rig:
-        header = {"op": "generate", "messages": [["user", "word " * 4000]], "max_tokens": 5000}
-        async with aclosing(rig.supervisor.request(header)) as replies:
+        async with aclosing(rig.supervisor.request(generate("word " * 4000, 5000))) as replies:
             await anext(replies)
             life = rig.supervisor._current
             assert life is not None
@@ -127,6 +127,64 @@ async def test_replies_that_nobody_takes_fail_their_request_and_no_other(monkeyp
                 async for _ in replies:
                     pass
         assert whole(await rig.texts("a b")) == said("a b")
+
+
+# Costs
+
+
+async def test_a_request_is_charged_to_what_it_was_made_for() -> None:
+    ledger = WorkLedger()
+    async with serving() as rig:
+        assert whole(await rig.texts("for nobody")) == said("for nobody")
+        assert ledger.cpu_s == 0
+        charged_to.set(Work(ledger))
+        assert whole(await rig.texts("a b")) == said("a b")
+        spent = ledger.cpu_s
+        assert spent > 0
+        await rig.texts("word " * 3000, 4000)
+        assert ledger.cpu_s > 2 * spent
+    assert ledger.wasted_cpu_s == 0
+
+
+async def test_what_was_left_early_is_charged_as_wasted_when_the_worker_has_ended_it() -> None:
+    ledger = WorkLedger()
+    charged_to.set(Work(ledger))
+    async with serving() as rig:
+        async with aclosing(rig.supervisor.request(generate("word " * 4000, 5000))) as replies:
+            await anext(replies)
+        await rig.until(lambda: ledger.cpu_s > 0)
+        assert ledger.wasted_cpu_s == ledger.cpu_s
+        await rig.texts("a b")
+        assert ledger.wasted_cpu_s < ledger.cpu_s
+
+
+async def test_what_failed_is_charged_as_wasted() -> None:
+    ledger = WorkLedger()
+    charged_to.set(Work(ledger))
+    async with serving() as rig:
+        rig.signal(signal.SIGSTOP)
+        asking = asyncio.create_task(rig.texts("one"))
+        await pending(rig, 1)
+        life = rig.supervisor._current
+        assert life is not None
+        life.reader.feed_data(encode({"id": 0, "end": "failed", "reason": "it failed.", "cpu_s": 0.5}))
+        with pytest.raises(EngineError):
+            await asking
+        rig.signal(signal.SIGKILL)
+    assert (ledger.cpu_s, ledger.wasted_cpu_s) == (0.5, 0.5)
+
+
+async def test_who_dies_at_work_tells_no_cost() -> None:
+    ledger = WorkLedger()
+    charged_to.set(Work(ledger))
+    async with serving() as rig:
+        rig.signal(signal.SIGSTOP)
+        asking = asyncio.create_task(rig.texts("one"))
+        await pending(rig, 1)
+        rig.signal(signal.SIGKILL)
+        with pytest.raises(WorkerDiedError):
+            await asking
+    assert (ledger.cpu_s, ledger.wasted_cpu_s) == (0, 0)
 
 
 # Deaths

@@ -26,4 +26,4 @@ def test_the_prefill_follows_what_is_set_for_decoding() -> None:
 
 def test_threads_are_found_by_the_stage() -> None:
     threads = Threads(1, 2, 3, 4)
-    assert [threads.of(stage) for stage in ("asr", "slm", "tts")] == [1, 2, 4]
+    assert [threads.of(stage) for stage in ("asr", "slm", "tts", "turn")] == [1, 2, 4, 1]

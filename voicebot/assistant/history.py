@@ -18,6 +18,8 @@ class Exchange:
 
     user: str
     heard: str
+    unsure: bool = False
+    """The reply asked whether the words were understood."""
 
 
 class History:
@@ -32,10 +34,16 @@ class History:
         """What was said so far."""
         return tuple(self._exchanges)
 
-    def add(self, user: str, heard: str) -> None:
+    @property
+    def asked_back(self) -> str | None:
+        """The user's words that the last reply asked about, if it did."""
+        last = self._exchanges[-1] if self._exchanges else None
+        return last.user if last is not None and last.unsure and last.heard else None
+
+    def add(self, user: str, heard: str, *, unsure: bool = False) -> None:
         """Remember a turn that has ended; not if it ended before the user's words were known."""
         if user:
-            self._exchanges.append(Exchange(user, heard))
+            self._exchanges.append(Exchange(user, heard, unsure))
 
     def messages(self, user: str | None = None) -> tuple[Message, ...]:
         """Return the conversation for a model, ending with `user` when that is given.

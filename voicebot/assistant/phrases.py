@@ -9,17 +9,20 @@ from typing import Protocol
 import numpy as np
 
 from voicebot.audio import Pcm, silence
+from voicebot.engines.protocols import Speech
 
 
-class _Speaks(Protocol):
-    def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+class Speaks(Protocol):
+    """A synthesizer as it is awaited."""
+
+    def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Speech, None]:
         """Yield audio."""
 
 
-async def render(tts: _Speaks, text: str) -> Pcm:
+async def render(tts: Speaks, text: str) -> Pcm:
     """Return the whole phrase as 16 kHz mono int16."""
     pieces = [silence(0)]
     async with aclosing(tts.synthesize(text, first=True)) as stream:
-        async for pcm in stream:
-            pieces.append(pcm)  # noqa: PERF401 - aclosing has to hold the generator itself
+        async for speech in stream:
+            pieces.append(speech.pcm)  # noqa: PERF401 - aclosing has to hold the generator itself
     return np.concatenate(pieces)

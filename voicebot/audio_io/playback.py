@@ -15,6 +15,8 @@ import numpy as np
 from voicebot.audio import Pcm, first_audible_sample, samples_from_ms, silence
 
 _RAMP_SAMPLES: Final = samples_from_ms(10)
+_REMEMBERED_SAMPLES: Final = samples_from_ms(4000)
+"""A microphone's frame may wait for 1 s, and echo may be looked for 1 s before it, in 1 s of audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,31 @@ class PlaybackBuffer:
         self._gain = 1.0
         self._target_gain = 1.0
         self._sounding = False
+        self._sounded: deque[tuple[int, Pcm]] = deque()
+        self._sounding_until = 0
         self._listeners: list[Callable[[tuple[Played, ...]], None]] = []
 
     @property
     def queued_samples(self) -> int:
         """How much is waiting to be played."""
         return self._queued_samples
+
+    @property
+    def sounding_until(self) -> int:
+        """The sample of the timeline after the last one pulled that is not silent; 0 if there was none."""
+        return self._sounding_until
+
+    def sounded(self, start_sample: int, end_sample: int) -> Pcm:
+        """Return what leaves the speaker in a stretch of the timeline, as far as it was pulled; silence elsewhere.
+
+        It reaches back 4 s before the newest sound, and forward to what was pulled ahead of its time.
+        """
+        out = silence(end_sample - start_sample)
+        for block_start, pcm in self._sounded:
+            begin, end = max(start_sample, block_start), min(end_sample, block_start + len(pcm))
+            if begin < end:
+                out[begin - start_sample : end - start_sample] = pcm[begin - block_start : end - block_start]
+        return out
 
     def subscribe(self, listener: Callable[[tuple[Played, ...]], None]) -> Callable[[], None]:
         """Call `listener` after every pull with what was played, if only silence with (); return how to stop that."""
@@ -94,6 +115,7 @@ class PlaybackBuffer:
         if filled:
             self._apply_gain(out[:filled])
             played = [self._with_audible(stretch, out, start_sample) for stretch in played]
+            self._remember(out[:filled], start_sample)
         self._sounding = filled == samples and first_audible_sample(out[-_RAMP_SAMPLES:]) is not None
         for listener in tuple(self._listeners):
             listener(tuple(played))
@@ -107,6 +129,16 @@ class PlaybackBuffer:
         ramp[:moving] = np.linspace(self._gain, self._target_gain, moving, dtype=np.float32)
         out[:] = (out * ramp).astype(np.int16)
         self._gain = self._target_gain
+
+    def _remember(self, pcm: Pcm, start_sample: int) -> None:
+        """Keep what sounds; silence needs no keeping, so an idle box does nothing here."""
+        loud = np.flatnonzero(pcm)
+        if not len(loud):
+            return
+        self._sounding_until = start_sample + int(loud[-1]) + 1
+        self._sounded.append((start_sample, pcm.copy()))
+        while self._sounded[0][0] < start_sample - _REMEMBERED_SAMPLES:
+            self._sounded.popleft()
 
     @staticmethod
     def _with_audible(stretch: Played, out: Pcm, start_sample: int) -> Played:

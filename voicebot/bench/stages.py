@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from voicebot.engines.webrtc_gate import WebRtcGate
 from voicebot.events import ignore
 from voicebot.latency.percentiles import summary
 from voicebot.models.store import Store
-from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts
+from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts, WorkerTurn
 
 _QUESTIONS: Final = (
     "What is the capital of France?",
@@ -39,12 +39,16 @@ _CLAUSES: Final = (
 async def measure_stages(settings: Settings, store: Store, clips: Sequence[Pcm], repeats: int) -> dict[str, Any]:
     """Return the times of every stage in milliseconds, as percentiles over clips and repeats."""
     async with workers(settings, store, LoopClock(), ignore) as running:
-        return {
+        times: dict[str, Any] = {
             "vad": _vad(settings, clips),
             "asr": await _asr(WorkerAsr(running["asr"]), clips, repeats),
-            "slm": await _slm(WorkerSlm(running["slm"]), settings, repeats),
-            "tts": await _tts(WorkerTts(running["tts"]), repeats),
         }
+        if "turn" in running:
+            judge = WorkerTurn(running["turn"]).judge
+            times["turn"] = {"judge_ms": summary(await _times_ms(judge, clips, repeats))}
+        times["slm"] = await _slm(WorkerSlm(running["slm"]), settings, repeats)
+        times["tts"] = await _tts(WorkerTts(running["tts"]), repeats)
+        return times
 
 
 def _vad(settings: Settings, clips: Sequence[Pcm]) -> dict[str, Any]:
@@ -58,12 +62,7 @@ def _vad(settings: Settings, clips: Sequence[Pcm]) -> dict[str, Any]:
 
 
 async def _asr(asr: WorkerAsr, clips: Sequence[Pcm], repeats: int) -> dict[str, Any]:
-    times_ms: list[float] = []
-    for _ in range(repeats):
-        for pcm in clips:
-            began_s = time.perf_counter()
-            await asr.transcribe(pcm)
-            times_ms.append((time.perf_counter() - began_s) * 1000)
+    times_ms = await _times_ms(asr.transcribe, clips, repeats)
     seconds = sum(map(len, clips)) * repeats / SAMPLE_RATE_HZ
     return {"final_ms": summary(times_ms), "real_time_factor": round(sum(times_ms) / 1000 / seconds, 3)}
 
@@ -90,12 +89,23 @@ async def _tts(tts: WorkerTts, repeats: int) -> dict[str, Any]:
             began_s = time.perf_counter()
             first = None
             async with aclosing(tts.synthesize(clause, first=True)) as stream:
-                async for pcm in stream:
+                async for speech in stream:
                     first = first or (time.perf_counter() - began_s) * 1000
-                    audio_s += len(pcm) / SAMPLE_RATE_HZ
+                    audio_s += len(speech.pcm) / SAMPLE_RATE_HZ
             spent_s += time.perf_counter() - began_s
             first_ms.append(first or 0.0)
     return {"first_audio_ms": summary(first_ms), "real_time_factor": round(spent_s / audio_s, 3)}
+
+
+async def _times_ms(ask: Callable[[Pcm], Awaitable[object]], clips: Sequence[Pcm], repeats: int) -> list[float]:
+    """Return how long each answer about each clip took."""
+    times_ms: list[float] = []
+    for _ in range(repeats):
+        for pcm in clips:
+            began_s = time.perf_counter()
+            await ask(pcm)
+            times_ms.append((time.perf_counter() - began_s) * 1000)
+    return times_ms
 
 
 async def _timed_stream(stream: AsyncGenerator[str, None]) -> tuple[int, float, float]:

@@ -1,4 +1,4 @@
-"""`voicebot replay`: speak sound files to the assistant and report what happened."""
+"""`voicebot replay`: speak sound files and scenarios to the assistant and report what happened."""
 
 from __future__ import annotations
 
@@ -13,22 +13,31 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from voicebot.audio_io.wav import read_wav, write_wav
+from voicebot.audio_io.wav import write_wav
+from voicebot.bench.expectations import missed
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
+from voicebot.cli.conversations import Held, Part, hold_parts, read_parts
 from voicebot.cli.live import LivePrinter
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.load import Settings
 from voicebot.daemon import all_scripted, open_stages
-from voicebot.errors import AudioFileError, UsageError
+from voicebot.errors import AudioFileError, VoicebotError
 from voicebot.events import Observer, ignore
 from voicebot.latency.percentiles import percentile
 from voicebot.latency.resources import Usage
 from voicebot.models.store import Store
-from voicebot.replay import Clip, Conversation, hold, report, speak_in_turn
+from voicebot.replay import Conversation, Performance, report
+
+
+class ExpectationsMissedError(VoicebotError):
+    """A scenario did not come out as it expects."""
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Sound files, or folders of them, in the order to be spoken.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Sound files in the order to be spoken, scenarios (.toml), or folders of them."),
+    ],
     *,
     pipeline: PipelineOption = "assistant",
     profile: ProfileOption = "voicebot",
@@ -36,6 +45,9 @@ def replay(
         bool, typer.Option("--realtime", help="Take as long as a conversation takes; the default with real models.")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new conversation with each file.")] = False,
+    duration_s: Annotated[
+        float | None, typer.Option(min=1, help="How long scenarios last that say how long they last.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply.")] = None,
     no_openers: Annotated[bool, typer.Option("--no-openers", help="Play the reply only, never an opener.")] = False,
     out: Annotated[
@@ -43,62 +55,81 @@ def replay(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Speak files to the assistant, one conversation in real time, and report every turn."""
-    del no_openers
+    """Speak files to the assistant in real time, and report every turn.
+
+    Sound files make one conversation; each scenario is one by itself. Exits with 1 when a scenario does not come out
+    as it expects.
+    """
     settings = load(pipeline, profile)
+    if no_openers:
+        openers = settings.pipeline.openers.model_copy(update={"enabled": False})
+        settings = settings.with_pipeline(settings.pipeline.model_copy(update={"openers": openers}))
     if max_tokens is not None:
         slm = settings.pipeline.slm.model_copy(update={"max_tokens": max_tokens})
         settings = settings.with_pipeline(settings.pipeline.model_copy(update={"slm": slm}))
-    clips = read_clips(files)
+    parts = read_parts(files, fresh=fresh)
     if out is not None:
         _check_writable(out)
     observer = ignore if as_json else LivePrinter(Console(highlight=False, soft_wrap=True))
     scripted = all_scripted(settings.pipeline)
-    store = open_store(settings)
-    work = replay_clips(settings, store, [[clip] for clip in clips] if fresh else [clips], observer)
-    conversations, result = run_virtual(work) if scripted and not realtime else asyncio.run(work)
+    work = replay_parts(settings, open_store(settings), parts, observer, duration_s)
+    held, result = run_virtual(work) if scripted and not realtime else asyncio.run(work)
+    scenarios = judge(held.performances, timed=not scripted)
     if out is not None:
-        _write_recordings(out, conversations)
+        write_recordings(out, held.conversations)
     if as_json:
-        print_json(result)
+        print_json({**result, "scenarios": scenarios} if scenarios else result)
     else:
         print_report(result)
+        print_scenarios(scenarios)
+    check_met(scenarios)
 
 
-def read_clips(files: Sequence[Path]) -> list[Clip]:
-    """Read all files, folders in the order of their names. Raises AudioFileError or UsageError."""
-    paths: list[Path] = []
-    for file in files:
-        found = sorted(file.glob("*.wav")) if _is_folder(file) else [file]
-        if not found:
-            raise UsageError(f"{file}: the folder holds no .wav files; name one that does.")
-        paths += found
-    return [Clip.of(path, read_wav(path)) for path in paths]
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long, a folder that may not be entered: reading it says so
-        return False
-
-
-async def replay_clips(
-    settings: Settings, store: Store, conversations: Sequence[Sequence[Clip]], observer: Observer
-) -> tuple[list[Conversation], dict[str, Any]]:
-    """Hold the conversations one after the other on the same workers; return them and the report."""
+async def replay_parts(
+    settings: Settings,
+    store: Store,
+    parts: Sequence[Part],
+    observer: Observer,
+    duration_s: float | None = None,
+) -> tuple[Held, dict[str, Any]]:
+    """Hold the conversations on the same workers; return them and the report."""
     clock = LoopClock()
-    held: list[Conversation] = []
     usage = Usage()
     async with open_stages(settings, store, clock, observer) as stages:
-        for number, clips in enumerate(conversations, 1):
-
-            async def script(conversation: Conversation, clips: Sequence[Clip] = clips) -> None:
-                await speak_in_turn(conversation, clips, clock)
-
-            held.append(await hold(f"replay-{number}", settings, stages, clock, observer, script))
+        held = await hold_parts(settings, stages, parts, clock, observer, duration_s)
         usage.measure()
-    return held, report(settings, held, rss_mb=usage.memory_mb, cpu_seconds=usage.cpu_s)
+    return held, report(settings, held.conversations, rss_mb=usage.memory_mb, cpu_seconds=usage.cpu_s)
+
+
+def judge(performances: Sequence[Performance], *, timed: bool) -> list[dict[str, Any]]:
+    """Return the contract's entry for each scenario. `timed`: real engines ran in real time."""
+    judged = [(performance, missed(performance, timed=timed)) for performance in performances]
+    return [
+        {
+            "file": str(performance.scenario.file),
+            "session": performance.conversation.session.name,
+            "met": not found,
+            "missed": found,
+        }
+        for performance, found in judged
+    ]
+
+
+def print_scenarios(scenarios: Sequence[dict[str, Any]]) -> None:
+    """Print of each scenario whether it came out as expected, and what did not."""
+    for scenario in scenarios:
+        typer.echo(f"{'met   ' if scenario['met'] else 'missed'} {scenario['file']}")
+        for sentence in scenario["missed"]:
+            typer.echo(f"       {sentence}")
+
+
+def check_met(scenarios: Sequence[dict[str, Any]]) -> None:
+    """Raise ExpectationsMissedError unless every scenario came out as expected."""
+    names = [Path(scenario["file"]).stem for scenario in scenarios if not scenario["met"]]
+    if names:
+        raise ExpectationsMissedError(
+            f"{len(names)} of {len(scenarios)} scenarios did not come out as expected: {', '.join(names)}."
+        )
 
 
 def print_report(result: dict[str, Any]) -> None:
@@ -139,7 +170,8 @@ def _check_writable(out: Path) -> None:
         raise AudioFileError(f"{out}: the recordings can't be written there; name a folder that can be written to.")
 
 
-def _write_recordings(out: Path, conversations: Sequence[Conversation]) -> None:
+def write_recordings(out: Path, conversations: Sequence[Conversation]) -> None:
+    """Write what one would have heard in each conversation: user left, reply right. Raises AudioFileError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -44,6 +44,7 @@ class PathSettings(Section):
     """Where things are kept. An empty path is the place that suits the user."""
 
     models: str = ""
+    cache: str = ""
 
 
 class WorkerSettings(Section):

@@ -8,7 +8,7 @@ import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -46,6 +46,15 @@ def load_settings(pipeline: str = "assistant", profile: str = _BASE_PROFILE) -> 
     if problems or pipeline_settings is None or box_settings is None:
         raise ConfigError("\n".join(problems))
     return Settings(Path(pipeline).stem, Path(profile).stem, pipeline_settings, box_settings)
+
+
+def load_file(path: Path, section: type[AnySection]) -> AnySection:
+    """Load any other TOML file as one section, by its path. Raises ConfigError with all errors."""
+    problems: list[str] = []
+    loaded = _load("", [str(path)], section, problems)
+    if loaded is None:
+        raise ConfigError("\n".join(problems))
+    return loaded
 
 
 def search_path(kind: str) -> tuple[Path, ...]:
@@ -157,12 +166,20 @@ def _describe(keys: list[str], detail: ErrorDetails, section: type[BaseModel]) -
 
 def _keys_of(section: type[BaseModel], path: list[str]) -> list[str]:
     for key in path:
+        if key.isdecimal():  # a place in a list of sections
+            continue
         field = section.model_fields.get(key)
-        inner = field.annotation if field is not None else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = _section_in(field.annotation if field is not None else None)
+        if inner is None:
             return []
         section = inner
     return list(section.model_fields)
+
+
+def _section_in(annotation: object) -> type[BaseModel] | None:
+    """Return the section that a field holds, if only in a list or beside None."""
+    held = (annotation, *get_args(annotation))
+    return next((one for one in held if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:

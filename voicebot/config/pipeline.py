@@ -6,11 +6,23 @@ The shipped pipelines/assistant.toml names every setting with its reason; the de
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from voicebot.config.section import Section
+
+
+Texts = Annotated[tuple[str, ...], Strict(strict=False)]
+"""A list of TOML's becomes a tuple."""
+
+
+class HearingSettings(Section):
+    """What is done to the microphone's audio before anybody listens to it."""
+
+    echo_cancellation: bool = True
+    noise_suppression: Literal["off", "low", "moderate", "high"] = "off"
+    gain_control: bool = False
 
 
 class EndpointSettings(Section):
@@ -18,10 +30,37 @@ class EndpointSettings(Section):
 
     speech_probability: float = Field(0.5, gt=0, lt=1)
     silence_probability: float = Field(0.35, gt=0, lt=1)
+    sign_probability: float = Field(0.3, gt=0, lt=1)
+    echo_probability: float = Field(0.8, gt=0, lt=1)
     onset_ms: int = Field(64, ge=32, le=500)
-    confirm_ms: int = Field(256, ge=64, le=2000)
-    soft_end_ms: int = Field(96, ge=32, le=1000)
-    end_of_turn_ms: int = Field(480, ge=96, le=5000)
+    confirm_ms: int = Field(96, ge=32, le=2000)
+    floor_ms: int = Field(200, ge=32, le=5000)
+    doubt_ms: int = Field(600, ge=96, le=5000)
+    answer_ms: int = Field(600, ge=96, le=5000)
+    unknown_ms: int = Field(700, ge=96, le=5000)
+    dictation_ms: int = Field(1400, ge=96, le=10_000)
+    ceiling_ms: int = Field(1700, ge=96, le=10_000)
+    sure_odds: float = 1.0
+    doubt_odds: float = 0.0
+    open_odds: float = -0.4
+    bias: float = 0.1
+    text_weight: float = Field(1.33, ge=0)
+    certainty_weight: float = Field(0.97, ge=0)
+    length_weight: float = Field(2.02, ge=0)
+    sign_weight: float = Field(0.37, ge=0)
+    voice_weight: float = Field(0.23, ge=0)
+    pitch_weight: float = Field(-0.14, le=0)
+    decay_weight: float = Field(1.31, ge=0)
+    voice_unheard: float = 0.8
+    open_words: Texts = (
+        *("a", "an", "the", "of", "to", "for", "from", "with", "at", "by", "and", "or", "but", "because", "if", "than"),
+        *("my", "your", "our", "their", "about", "into", "between", "very", "i", "um", "uh"),
+    )
+    digits: Texts = ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    answers: Texts = (
+        *("yes", "yeah", "yep", "no", "nope", "ok", "okay", "sure", "maybe", "correct", "right", "exactly", "stop"),
+        *("thanks", "hello", "hi", "goodbye", "bye", "today", "tomorrow", "tonight"),
+    )
     longest_turn_ms: int = Field(28_000, ge=2000, le=29_000)
     pre_roll_ms: int = Field(320, ge=0, le=1000)
     gate_aggressiveness: int = Field(2, ge=0, le=3)
@@ -32,8 +71,25 @@ class EndpointSettings(Section):
     def _ends_in_order(self) -> Self:
         if self.silence_probability > self.speech_probability:
             raise ValueError("silence_probability must not be above speech_probability")
-        if self.soft_end_ms > self.end_of_turn_ms:
-            raise ValueError("soft_end_ms must not be above end_of_turn_ms")
+        if not self.floor_ms <= self.doubt_ms <= self.ceiling_ms:
+            raise ValueError("floor_ms, doubt_ms and ceiling_ms must not decrease in this order")
+        if not self.open_odds < self.doubt_odds < self.sure_odds:
+            raise ValueError("open_odds, doubt_odds and sure_odds must increase in this order")
+        return self
+
+
+class SpeculationSettings(Section):
+    """How soon work on a reply begins that may turn out to be for nothing."""
+
+    soft_end_ms: int = Field(64, ge=32, le=1000)
+    latest_soft_end_ms: int = Field(224, ge=32, le=2000)
+    partial_every_ms: int = Field(700, ge=0, le=10_000)
+    wasted_share: float = Field(0.35, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _soonest_first(self) -> Self:
+        if self.soft_end_ms > self.latest_soft_end_ms:
+            raise ValueError("soft_end_ms must not be above latest_soft_end_ms")
         return self
 
 
@@ -41,6 +97,34 @@ class BargeInSettings(Section):
     """What happens while the user speaks over the reply."""
 
     duck_gain: float = Field(0.35, ge=0, le=1)
+    first_look_ms: int = Field(320, ge=100, le=3000)
+    look_every_ms: int = Field(120, ge=20, le=3000)
+    sure_ms: int = Field(1000, ge=100, le=5000)
+    doubtful_logprob: float = Field(-0.8, le=0)
+    certain_logprob: float = Field(-0.3, le=0)
+    sensible_text_end: float = Field(0.05, ge=0, le=1)
+    wordless_ms: int = Field(1500, ge=200, le=10_000)
+    echo_share: float = Field(0.7, gt=0, le=1)
+    commands: Texts = (
+        *("stop", "stop it", "please stop", "wait", "wait a minute", "wait a second", "cancel", "cancel that"),
+        *("hold on", "hang on", "quiet", "be quiet", "shut up", "enough", "that's enough", "never mind", "pause"),
+    )
+    openings: Texts = (
+        *("no", "nope", "hey", "actually", "excuse me", "sorry", "but", "not that", "what about", "how about"),
+        *("louder", "slower", "again", "repeat", "skip", "next"),
+    )
+    backchannels: Texts = (
+        *("mm-hm", "mm-hmm", "mm", "mmm", "mhm", "hm", "hmm", "uh-huh", "uh", "um", "ah", "oh", "aha", "huh"),
+        *("yeah", "yes", "yep", "yup", "ok", "okay", "right", "sure", "i see", "got it", "all right", "alright"),
+        *("wow", "cool", "nice", "great", "good", "really", "exactly", "true", "of course", "go on", "interesting"),
+    )
+
+
+class TurnModelSettings(Section):
+    """How the user's voice is judged at a pause."""
+
+    engine: Literal["smart-turn", "scripted", "none"] = "smart-turn"
+    model: str = "smart-turn-v3.2"
 
 
 class AsrSettings(Section):
@@ -51,6 +135,8 @@ class AsrSettings(Section):
     language: str = Field("en", min_length=2, max_length=3)
     compute_type: Literal["int8", "float32", "int8_float32", "bfloat16"] = "int8"
     beam_size: int = Field(1, ge=1, le=5)
+    wider_beam_size: int = Field(2, ge=1, le=5)
+    wider_beam_logprob: float = Field(-0.45, le=0)
     window_floor_s: float = Field(5.0, ge=2, le=30)
     window_margin_s: float = Field(1.2, ge=0.2, le=10)
     tokens_per_s: float = Field(8.0, ge=2, le=20)
@@ -105,6 +191,14 @@ class PlaybackSettings(Section):
     clauses_waiting: int = Field(2, ge=1, le=16)
 
 
+class OpenerSettings(Section):
+    """Short phrases that cover a wait."""
+
+    enabled: bool = True
+    after_ms: int = Field(650, ge=100, le=10_000)
+    texts: Texts = ("Let me see.", "Well.", "Let me think.", "One moment.")
+
+
 class BudgetSettings(Section):
     """Milliseconds that each stage may take, and the whole, counted from the last voiced sample."""
 
@@ -119,22 +213,30 @@ class PhraseSettings(Section):
     """What is said when something went wrong; rendered at start, so that it needs no engine."""
 
     apology: str = Field("Sorry, something went wrong. Please say that again.", min_length=2, max_length=200)
+    ask_back: str = Field("Sorry, did you say: {words}?", min_length=2, max_length=200)
+    ask_back_logprob: float = Field(-1.0, le=0)
+    affirmations: Texts = ("yes", "yeah", "yep", "yes I did", "that's right", "right", "correct", "exactly")
 
 
 class PipelineSettings(Section):
     """One kind of conversation."""
 
+    hearing: HearingSettings = HearingSettings()
     endpoint: EndpointSettings = EndpointSettings()
+    speculation: SpeculationSettings = SpeculationSettings()
     barge_in: BargeInSettings = BargeInSettings()
+    turn_model: TurnModelSettings = TurnModelSettings()
     asr: AsrSettings = AsrSettings()
     slm: SlmSettings = SlmSettings()
     tts: TtsSettings = TtsSettings()
     clauses: ClauseSettings = ClauseSettings()
     playback: PlaybackSettings = PlaybackSettings()
     budget: BudgetSettings = BudgetSettings()
+    openers: OpenerSettings = OpenerSettings()
     phrases: PhraseSettings = PhraseSettings()
 
     @property
-    def heavy_stages(self) -> Mapping[str, AsrSettings | SlmSettings | TtsSettings]:
+    def heavy_stages(self) -> Mapping[str, AsrSettings | SlmSettings | TtsSettings | TurnModelSettings]:
         """The sections of the stages that run a model in a worker, by the stage's name."""
-        return {"asr": self.asr, "slm": self.slm, "tts": self.tts}
+        turn = {} if self.turn_model.engine == "none" else {"turn": self.turn_model}
+        return {"asr": self.asr, "slm": self.slm, "tts": self.tts, **turn}

@@ -42,6 +42,18 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
+class Speech:
+    """Some audio of a clause."""
+
+    pcm: Pcm
+    word_ends: tuple[int, ...] = ()
+    """Where the engine knows when its words end: with a sentence's first audio, for each of the clause's words (split
+    at spaces) that ends in this sentence, the sample at which it does, counted from the clause's first sample. Put
+    together they are one for each word of the clause. The pause after a word is not part of it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation."""
 
@@ -71,8 +83,11 @@ class VoiceDetector(Protocol):
 class Recognizer(Protocol):
     """Speech to text."""
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel) -> Transcript:
-        """Return what was said in 16 kHz mono int16 audio of at most 30 s."""
+    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
+        """Return what was said in 16 kHz mono int16 audio of at most 30 s.
+
+        `thorough`: doubtful words may be looked at again, which takes several times as long.
+        """
 
 
 class LanguageModel(Protocol):
@@ -84,17 +99,41 @@ class LanguageModel(Protocol):
         Returns the number of tokens that were not known already.
         """
 
-    def generate(self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel) -> Iterator[str]:
-        """Yield the reply to a conversation, as text, piece by piece."""
+    def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel, begun: str = ""
+    ) -> Iterator[str]:
+        """Yield the reply to a conversation, as text, piece by piece; what goes on after `begun` if that is given."""
 
     def next_probabilities(
         self, messages: tuple[Message, ...], candidates: tuple[str, ...], cancel: Cancel
     ) -> tuple[float, ...]:
         """Return for each candidate the probability that the last message's text goes on with its first token."""
 
+    def end_probability(self, messages: tuple[Message, ...], cancel: Cancel) -> float:
+        """Return the probability that a sentence, or all of it, ends right after the last message's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceEnd:
+    """How the voice sounded when it paused."""
+
+    probability: float
+    """That the speaker has finished, by the end-of-turn model."""
+    pitch_semitones: float
+    """Of the last voiced sound, relative to the middle of the utterance; 0 when there is none."""
+    decay_ms: float
+    """How long the last sound took to fade: since the level was within 10 dB of the utterance's."""
+
+
+class TurnModel(Protocol):
+    """How a voice sounds at a pause: finished or not."""
+
+    def judge(self, pcm: Pcm, cancel: Cancel) -> VoiceEnd:
+        """Return how the voice ended, from the turn's audio: 16 kHz mono int16; its last 8 s count."""
+
 
 class Synthesizer(Protocol):
     """Clauses to speech."""
 
-    def synthesize(self, text: str, *, first: bool, cancel: Cancel) -> Iterator[Pcm]:
+    def synthesize(self, text: str, *, first: bool, cancel: Cancel) -> Iterator[Speech]:
         """Yield the clause as 16 kHz mono int16. `first`: it opens a reply, so leading silence is trimmed."""

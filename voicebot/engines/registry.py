@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings
-from voicebot.engines.protocols import LanguageModel, Recognizer, Synthesizer
-from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer
+from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings, TurnModelSettings
+from voicebot.engines.protocols import LanguageModel, Recognizer, Synthesizer, TurnModel
+from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, ScriptedTurn
 
 
 def load_recognizer(settings: AsrSettings, model: Path, threads: int) -> Recognizer:
@@ -34,3 +34,12 @@ def load_synthesizer(settings: TtsSettings, model: Path, threads: int) -> Synthe
     from voicebot.engines.piper import PiperEngine  # noqa: PLC0415
 
     return PiperEngine(model, settings, threads)
+
+
+def load_turn_model(settings: TurnModelSettings, model: Path, threads: int) -> TurnModel:
+    """Load the end-of-turn model that the settings name. Raises EngineError."""
+    if settings.engine == "scripted":
+        return ScriptedTurn()
+    from voicebot.engines.smart_turn import SmartTurn  # noqa: PLC0415
+
+    return SmartTurn(model, threads)

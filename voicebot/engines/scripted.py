@@ -5,13 +5,14 @@ They do no work, so they say how long they pretend to take; whoever hosts them i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from voicebot.audio import FULL_SCALE, SAMPLE_RATE_HZ, Pcm, samples_from_ms
-from voicebot.engines.protocols import Cancel, Message, Transcript
+from voicebot.engines.protocols import Cancel, Message, Speech, Transcript, VoiceEnd
 from voicebot.errors import EngineError
 
 
@@ -36,8 +37,9 @@ class ScriptedRecognizer:
     script: Callable[[Pcm], str] = _spoken_length
     pace: Pace = Pace(80)
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel) -> Transcript:
+    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
         """Return the scripted words."""
+        del thorough
         cancel.raise_if_requested()
         return Transcript(self.script(pcm), -0.1, 0.0, len(pcm) / SAMPLE_RATE_HZ, fallback=False)
 
@@ -52,20 +54,27 @@ class ScriptedModel:
 
     script: Callable[[tuple[Message, ...]], str] = _echo
     pace: Pace = Pace(60, 10)
+    finished: Callable[[tuple[Message, ...]], float] = lambda _: 1.0
+    """How probable it is that a sentence ends after the last message."""
     requests: list[tuple[Message, ...]] = field(default_factory=list)
     """Every conversation that was asked to be replied to."""
+    prefills: list[tuple[Message, ...]] = field(default_factory=list)
+    """Every conversation that was to be taken in."""
 
     def prefill(self, messages: tuple[Message, ...], cancel: Cancel) -> int:
         """Know everything already."""
-        del messages
         cancel.raise_if_requested()
+        self.prefills.append(messages)
         return 0
 
-    def generate(self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel) -> Iterator[str]:
-        """Yield the scripted reply, a word with its space at a time."""
+    def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel, begun: str = ""
+    ) -> Iterator[str]:
+        """Yield the scripted reply, a word with its space at a time; only the words after those of `begun`."""
         self.requests.append(messages)
         words = self.script(messages).split(" ")
-        for index, word in enumerate(words[:max_tokens]):
+        known = len(begun.split(" ")) if begun else 0
+        for index, word in enumerate(words[known : known + max_tokens], known):
             cancel.raise_if_requested()
             yield word if index == 0 else f" {word}"
 
@@ -76,6 +85,29 @@ class ScriptedModel:
         del messages
         cancel.raise_if_requested()
         return tuple(1 / len(candidates) for _ in candidates)
+
+    def end_probability(self, messages: tuple[Message, ...], cancel: Cancel) -> float:
+        """Return what `finished` makes of the conversation."""
+        cancel.raise_if_requested()
+        return self.finished(messages)
+
+
+def _finished(pcm: Pcm) -> VoiceEnd:
+    del pcm
+    return VoiceEnd(0.9, -3.0, 40.0)
+
+
+@dataclass
+class ScriptedTurn:
+    """Hears the voice end as `script` makes of the audio."""
+
+    script: Callable[[Pcm], VoiceEnd] = _finished
+    pace: Pace = Pace(30)
+
+    def judge(self, pcm: Pcm, cancel: Cancel) -> VoiceEnd:
+        """Return the scripted end."""
+        cancel.raise_if_requested()
+        return self.script(pcm)
 
 
 def hum(samples: int) -> Pcm:
@@ -94,13 +126,14 @@ class ScriptedSynthesizer:
     fails_on: str | None = None
     """A word at which it fails, as a real engine might."""
 
-    def synthesize(self, text: str, *, first: bool, cancel: Cancel) -> Iterator[Pcm]:
-        """Yield the whole hum."""
+    def synthesize(self, text: str, *, first: bool, cancel: Cancel) -> Iterator[Speech]:
+        """Yield the whole hum, in which each word takes time in proportion to its letters."""
         del first
         cancel.raise_if_requested()
         if self.fails_on is not None and self.fails_on in text:
             raise EngineError(f"the scripted synthesizer fails at {self.fails_on!r}.")
-        yield hum(samples_from_ms(self.ms_per_letter * len(text)))
+        ends = (samples_from_ms(self.ms_per_letter * word.end()) for word in re.finditer(r"\S+", text))
+        yield Speech(hum(samples_from_ms(self.ms_per_letter * len(text))), tuple(ends))
 
 
 class LoudnessDetector:

@@ -61,13 +61,13 @@ class FasterWhisper:
             raise EngineError(f"faster-whisper can't load {model} ({error}).") from error
         self._prompt = [*self._tokenizer.sot_sequence, self._tokenizer.no_timestamps]
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel) -> Transcript:
+    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
         """Return what was said; text is empty when the model finds no speech in it."""
         audio_s = len(pcm) / SAMPLE_RATE_HZ
         short_s = max(self._settings.window_floor_s, audio_s + self._settings.window_margin_s)
         window_s = min(short_s, _FULL_WINDOW_S)
         decoded = self._decode(pcm, window_s, cancel)
-        fallback = window_s < _FULL_WINDOW_S and self._is_doubtful(decoded, audio_s)
+        fallback = thorough and window_s < _FULL_WINDOW_S and self._is_doubtful(decoded, audio_s)
         if fallback:
             window_s = _FULL_WINDOW_S
             decoded = self._decode(pcm, window_s, cancel)
@@ -106,9 +106,14 @@ class FasterWhisper:
         try:
             encoded = self._whisper.model.encode(ctranslate2.StorageView.from_array(features))
             cancel.raise_if_requested()
-            return self._decode_in_slices(
-                encoded, len(pcm) / SAMPLE_RATE_HZ, cancel, stop_at_loop=window_s < _FULL_WINDOW_S
-            )
+            audio_s, short = len(pcm) / SAMPLE_RATE_HZ, window_s < _FULL_WINDOW_S
+            settings = self._settings
+            decoded = self._decode_in_slices(encoded, audio_s, cancel, settings.beam_size, stop_at_loop=short)
+            if decoded.mean_logprob < settings.wider_beam_logprob and settings.wider_beam_size > settings.beam_size:
+                # The audio is encoded already, so that a wider search costs only the decoder's time.
+                wider = self._decode_in_slices(encoded, audio_s, cancel, settings.wider_beam_size, stop_at_loop=short)
+                decoded = max(decoded, wider, key=lambda found: found.mean_logprob)
+            return decoded
         except RuntimeError as error:
             raise EngineError(f"speech recognition failed ({error}).") from error
 
@@ -125,6 +130,7 @@ class FasterWhisper:
         encoded: Any,  # noqa: ANN401
         audio_s: float,
         cancel: Cancel,
+        beam_size: int,
         *,
         stop_at_loop: bool,
     ) -> _Decoded:
@@ -135,7 +141,7 @@ class FasterWhisper:
         ended = False
         while not ended and len(tokens) < most:
             wanted = min(self._settings.slice_tokens, most - len(tokens))
-            result = self._generate(encoded, tokens, wanted)
+            result = self._generate(encoded, tokens, wanted, beam_size)
             if not tokens:
                 no_speech = float(result.no_speech_prob)
             # The result repeats the tokens that it was told to begin with; they count in its mean with a
@@ -150,11 +156,11 @@ class FasterWhisper:
         text = self._text(tokens)
         return stutters(text) or without_loop(text) is not None
 
-    def _generate(self, encoded: Any, tokens: Sequence[int], wanted: int) -> Any:  # noqa: ANN401
+    def _generate(self, encoded: Any, tokens: Sequence[int], wanted: int, beam_size: int) -> Any:  # noqa: ANN401
         return self._whisper.model.generate(
             encoded,
             [[*self._prompt, *tokens]],
-            beam_size=self._settings.beam_size,
+            beam_size=beam_size,
             max_length=2 * (len(tokens) + wanted),  # CTranslate2 generates half of it, known tokens included
             suppress_blank=not tokens,
             return_scores=True,

@@ -17,6 +17,8 @@ MARKS: Final = (
     "tts_first_audio",
     "audible",
 )
+OPENER_MARK: Final = "opener"
+"""The first audible sample of a phrase that covered the wait for the reply; it is none of the reply's own marks."""
 _SPANS: Final = {
     "endpoint": ("speech_end", "committed"),
     "asr": ("soft_end", "asr_final"),

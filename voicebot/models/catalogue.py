@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from voicebot.errors import ConfigError, UsageError
 from voicebot.models.location import default_root
 
-Stage = Literal["asr", "slm", "tts", "vad", "eot"]
+Stage = Literal["asr", "slm", "tts", "vad", "turn"]
 Engine = Literal["faster-whisper", "llama", "piper", "silero", "smart-turn"]
 Vouched = Literal["catalogue", "publisher", "you"]
 
@@ -24,7 +24,7 @@ STAGE_OF_ENGINE: Final[Mapping[Engine, Stage]] = {
     "llama": "slm",
     "piper": "tts",
     "silero": "vad",
-    "smart-turn": "eot",
+    "smart-turn": "turn",
 }
 ADDED_FILE: Final = "added.toml"
 PUBLISHER: Final = "publisher"

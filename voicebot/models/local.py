@@ -26,10 +26,11 @@ from voicebot.models.digest import sha256_of
 from voicebot.models.gguf import kv_bytes_per_token
 from voicebot.models.lock import locked
 from voicebot.models.manifest import replace_text
+from voicebot.models.voice_parts import is_part
 
 _STAGING_FOLDER: Final = ".adding"
 # MB beside the weights: measured for the default models, with room for the larger vocabularies of larger ones.
-_WORK_MB: Final = {"faster-whisper": 200, "llama": 350, "piper": 170, "silero": 50, "smart-turn": 80}
+_WORK_MB: Final = {"faster-whisper": 200, "llama": 350, "piper": 170, "silero": 50, "smart-turn": 115}
 
 
 def install_local(
@@ -90,7 +91,7 @@ def _files_of(source: Path, engine: Engine) -> dict[str, Path]:
     if not source.exists():
         raise UsageError(f"{source} does not exist; give the model's file or folder.")
     if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.is_file())
+        found = sorted(path for path in source.rglob("*") if path.is_file() and not is_part(path))
         files = {path.relative_to(source).as_posix(): path for path in found if not path.name.startswith(".")}
     else:
         files = {source.name: source}

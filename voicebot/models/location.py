@@ -1,4 +1,4 @@
-"""Where the model store is."""
+"""Where the model store is, and the cache."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def default_root(environ: Mapping[str, str] = os.environ, system_root: Path = _S
     if not own.exists() and system_root.is_dir() and os.access(system_root, os.R_OK | os.X_OK):
         return system_root
     return own
+
+
+def default_cache(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where what can be made again is kept: systemd's $CACHE_DIRECTORY, else the user's own cache."""
+    if given := environ.get("CACHE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    cache_home = environ.get("XDG_CACHE_HOME")
+    return (Path(cache_home) if cache_home else Path.home() / ".cache") / "voicebot"

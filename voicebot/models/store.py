@@ -17,6 +17,7 @@ from voicebot.models.location import default_root
 from voicebot.models.lock import locked
 from voicebot.models.manifest import NEVER, Record, Stamp, read_records, write_records
 from voicebot.models.pull import Puller
+from voicebot.models.voice_parts import keep_parts
 
 _log = logging.getLogger(__name__)
 
@@ -54,15 +55,18 @@ class Store:
     def path(self, model_id: str) -> Path:
         """Return what the engine is given: a file or a folder whose files are all present and undamaged.
 
-        A file is hashed once and then trusted while its stamp stays. `ModelError` says what is missing or damaged
-        and the command that mends it; `UsageError` when there is no such model.
+        A file is hashed once and then trusted while its stamp stays. A voice that has not been cut into its parts is
+        cut here. `ModelError` says what is missing or damaged and the command that mends it; `UsageError` when there
+        is no such model.
         """
         model = self.catalogue.model(model_id)
-        for status in self._check(model, trust_stamps=True):
+        statuses = self._check(model, trust_stamps=True)
+        for status in statuses:
             if status.state == "missing":
                 raise ModelError(f"Model {model_id} is not installed; run `{_mending(model)}`.")
             if status.state == "damaged":
                 raise ModelError(f"{status.path} is damaged; run `{_mending(model)}`, which replaces it.")
+        self._keep_parts(model, statuses, trust_stamps=True)
         return self._folder(model) / model.entry
 
     def is_installed(self, model_id: str) -> bool:
@@ -73,7 +77,11 @@ class Store:
 
     def verify(self, model_id: str) -> list[FileStatus]:
         """Hash every file and return how each one is."""
-        return self._check(self.catalogue.model(model_id), trust_stamps=False)
+        model = self.catalogue.model(model_id)
+        statuses = self._check(model, trust_stamps=False)
+        if all(status.state == "ok" for status in statuses):
+            self._keep_parts(model, statuses, trust_stamps=False)
+        return statuses
 
     def pull(self, model_id: str, progress: Progress = _no_progress, *, accept_licence: bool = False) -> Path:
         """Fetch what is missing or damaged of a model and return what `path` does.
@@ -83,7 +91,7 @@ class Store:
         """
         model = self.catalogue.model(model_id)
         if all(status.state == "ok" for status in self._check(model, trust_stamps=True)):
-            return self._folder(model) / model.entry
+            return self.path(model_id)
         with locked(self.root, model_id):
             wanted = [status.name for status in self._check(model, trust_stamps=True) if status.state != "ok"]
             if wanted:
@@ -110,7 +118,13 @@ class Store:
             folder = self._folder(model)
             write_records(self.root, model_id, {file.name: _record(folder / file.name) for file in model.files})
         self.catalogue = self.catalogue.with_models([model])
+        self.path(model_id)  # which cuts a voice
         return model
+
+    def _keep_parts(self, model: Model, statuses: list[FileStatus], *, trust_stamps: bool) -> None:
+        if model.engine == "piper":
+            (voice,) = [status for status in statuses if status.name == model.entry]
+            keep_parts(self.root, model.id, voice.path, voice.sha256, trust_stamps=trust_stamps)
 
     def _folder(self, model: Model) -> Path:
         return self.root / model.id

@@ -1,14 +1,13 @@
-"""From frames to what they mean for the turn: the cheap gate, the accurate detector behind it, endpointing."""
+"""From frames to what they mean for the turn: the cheap gate, the accurate detector behind it, voice activity."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from voicebot.audio import Frame, Pcm, samples_from_ms
-from voicebot.config.pipeline import EndpointSettings
 from voicebot.engines.protocols import VoiceDetector, VoiceGate
 from voicebot.pipeline.recent_audio import RecentAudio
-from voicebot.turn.endpoint import Endpointer, EndpointRules, VoiceEvent
+from voicebot.turn.activity import ActivityRules, VoiceActivity, VoiceEvent
 
 _KEPT_MS: Final = 120_000
 """A turn outgrows the longest one when the user goes on before anything is audible. Two minutes are 4 MB."""
@@ -19,54 +18,40 @@ _WAKE_CHUNKS: Final = 4
 class Listener:
     """Follows one microphone. The detector sleeps while the gate hears nothing and no turn is open."""
 
-    def __init__(self, gate: VoiceGate, detector: VoiceDetector, settings: EndpointSettings) -> None:
+    def __init__(self, gate: VoiceGate, detector: VoiceDetector, rules: ActivityRules, gate_hangover_ms: int) -> None:
         self._gate = gate
         self._detector = detector
-        self._hangover_samples = samples_from_ms(settings.gate_hangover_ms)
-        self._endpointer = Endpointer(
-            EndpointRules(
-                speech_probability=settings.speech_probability,
-                silence_probability=settings.silence_probability,
-                onset_ms=settings.onset_ms,
-                confirm_ms=settings.confirm_ms,
-                soft_end_ms=settings.soft_end_ms,
-                end_of_turn_ms=settings.end_of_turn_ms,
-                longest_turn_ms=settings.longest_turn_ms,
-            )
-        )
+        self._hangover_samples = samples_from_ms(gate_hangover_ms)
+        self.activity = VoiceActivity(rules)
         self._recent = RecentAudio(samples_from_ms(_KEPT_MS))
         self._awake_until = 0
         self._judged_until = 0
 
-    @property
-    def speech_end_sample(self) -> int:
-        """The sample after the last speech heard."""
-        return self._endpointer.speech_end_sample
-
-    def hear(self, frame: Frame) -> list[VoiceEvent]:
-        """Take the next frame and return what happened by its end."""
+    def hear(self, frame: Frame, *, echo: bool = False) -> list[VoiceEvent]:
+        """Take the next frame and return what happened by its end. `echo`: our own voice may be in it."""
         self._recent.append(frame)
-        was_awake = self._awake_until > frame.start_sample or self._endpointer.near_speech
+        was_awake = self._awake_until > frame.start_sample or self.activity.near_speech
         if self._gate.opens(frame.pcm):
             self._awake_until = frame.end_sample + self._hangover_samples
-        if self._awake_until <= frame.end_sample and not self._endpointer.near_speech:
+        if self._awake_until <= frame.end_sample and not self.activity.near_speech:
             self._judged_until = frame.end_sample
             return []
         if not was_awake:
             self._detector.reset()
             before = frame.start_sample - _WAKE_CHUNKS * self._detector.chunk_samples
             self._judged_until = max(self._recent.begin_sample, before)
-        return self._judge()
+        return self._judge(echo=echo)
 
     def utterance(self, start_sample: int, end_sample: int) -> Pcm:
         """Return what was heard between two samples, as far back as it is kept."""
         return self._recent.read(start_sample, end_sample)
 
-    def _judge(self) -> list[VoiceEvent]:
+    def _judge(self, *, echo: bool) -> list[VoiceEvent]:
         events: list[VoiceEvent] = []
         chunk = self._detector.chunk_samples
         while self._recent.end_sample - self._judged_until >= chunk:
             start, end = self._judged_until, self._judged_until + chunk
-            events += self._endpointer.hear(start, end, self._detector.probability(self._recent.read(start, end)))
+            probability = self._detector.probability(self._recent.read(start, end))
+            events += self.activity.hear(start, end, probability, echo=echo)
             self._judged_until = end
         return events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,12 +18,22 @@ _LONGEST_SAMPLES: Final = 28 * SAMPLE_RATE_HZ
 _SEARCHED_SAMPLES: Final = 8 * SAMPLE_RATE_HZ
 
 
-async def recognize(asr: Asr, pcm: Pcm) -> str:
-    """Return the words in a revision's audio; empty when there are none."""
-    transcripts = [await asr.transcribe(piece) for piece in pieces(pcm)]
+@dataclass(frozen=True, slots=True)
+class Recognized:
+    """The user's words; empty when there are none."""
+
+    text: str
+    mean_logprob: float
+    """Of the least certain piece of the audio."""
+
+
+async def recognize(asr: Asr, pcm: Pcm, *, thorough: bool = True) -> Recognized:
+    """Return the words in a revision's audio."""
+    transcripts = [await asr.transcribe(piece, thorough=thorough) for piece in pieces(pcm)]
     text = " ".join(transcript.text for transcript in transcripts)
     words = " ".join(_NO_WORDS.sub(" ", text).split())
-    return words if any(map(str.isalnum, words)) else ""
+    certainty = min(transcript.mean_logprob for transcript in transcripts)
+    return Recognized(words if any(map(str.isalnum, words)) else "", certainty)
 
 
 def pieces(pcm: Pcm) -> list[Pcm]:

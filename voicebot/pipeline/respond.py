@@ -8,12 +8,12 @@ from contextlib import aclosing
 from voicebot.assistant.speakable import speakable
 from voicebot.engines.protocols import Message
 from voicebot.pipeline.channel import Channel
-from voicebot.pipeline.stages import Slm
+from voicebot.pipeline.draft import Draft
 from voicebot.turn.chunker import ClauseChunker, ClauseRules
 
 
 async def respond(
-    slm: Slm,
+    draft: Draft,
     messages: tuple[Message, ...],
     max_tokens: int,
     rules: ClauseRules,
@@ -26,7 +26,7 @@ async def respond(
     """
     chunker = ClauseChunker(rules)
     pieces = 0
-    async with aclosing(slm.generate(messages, max_tokens)) as stream:
+    async with aclosing(draft.generate(messages, max_tokens)) as stream:
         async for text in stream:
             pieces += 1
             if pieces == 1:

@@ -1,4 +1,4 @@
-"""One version of the user's side of a turn, and all work on it: recognise, respond, speak, play.
+"""One version of the user's side of a turn, and all work on it: recognise, weigh, respond, speak, play.
 
 Nothing of it is audible or remembered before `commit`. `cancel` ends every part of it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicebot.assistant.history import History
 from voicebot.audio import Pcm, ms_from_samples, samples_from_ms
@@ -15,14 +15,20 @@ from voicebot.audio_io.playback import PlaybackBuffer, Played
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.errors import VoicebotError
 from voicebot.events import ClauseSynthesised, Observer, ReplyAudible, Transcribed
-from voicebot.latency.marks import Marks
+from voicebot.latency.marks import OPENER_MARK, Marks
+from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.pipeline.channel import Channel
-from voicebot.pipeline.play import Player
-from voicebot.pipeline.recognize import recognize
+from voicebot.pipeline.draft import Draft
+from voicebot.pipeline.play import OPENER, Player
+from voicebot.pipeline.recognize import Recognized, recognize
 from voicebot.pipeline.respond import respond
 from voicebot.pipeline.speak import ClauseAudio, speak
 from voicebot.pipeline.stages import Stages
+from voicebot.pipeline.understand import Request, understand
+from voicebot.pipeline.weigh import weigh_text, weigh_voice
+from voicebot.turn.barge_in import BargeInRules
 from voicebot.turn.chunker import ClauseRules
+from voicebot.turn.endpoint import Evidence
 from voicebot.turn.heard import HeardReply
 from voicebot.turn.table import TurnEvent
 
@@ -35,13 +41,17 @@ class Surroundings:
     stages: Stages
     settings: PipelineSettings
     history: History
+    barge_in: BargeInRules
     playback: PlaybackBuffer
+    ledger: WorkLedger
     now_sample: Callable[[], int]
     observer: Observer
+    report: Callable[[Revision, TurnEvent], None]
+    report_evidence: Callable[[Revision, Evidence], None]
 
 
 class Revision:
-    """The work on one revision. `run` is its one task; `report` tells the session what happened."""
+    """The work on one revision, in one task. The session hears what happened by `report` and `report_evidence`."""
 
     def __init__(
         self,
@@ -49,20 +59,33 @@ class Revision:
         turn: int,
         number: int,
         pcm: Pcm,
-        report: Callable[[Revision, TurnEvent], None],
+        speech_s: float,
+        *,
+        said: Recognized | None = None,
+        draft: Draft | None = None,
     ) -> None:
+        """`pcm`: the user's side of the turn, in which `speech_s` lie between the onset and the last speech.
+
+        `said`: the words, where a look has found them already. `draft`: what was prepared for the one before.
+        """
         self.turn = turn
         self.number = number
         self.text = ""
+        self.request: Request | None = None
         self.error: str | None = None
         self.reply = HeardReply()
         self.marks = Marks()
+        self.draft = draft
         self._around = around
         self._pcm = pcm
-        self._report = report
+        self._speech_s = speech_s
+        self._said = said
+        self._work = Work(around.ledger)
         self._committed = asyncio.Event()
+        self._apologizes = False
         self._player = Player(around.playback, self, self._on_played)
         self._task: asyncio.Task[None] | None = None
+        self._weighing: asyncio.Task[None] | None = None
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin the work in a task that the group owns."""
@@ -72,8 +95,26 @@ class Revision:
         """Let the reply be heard, or report at once that the work on it has failed."""
         self._mark("committed")
         self._committed.set()
+        if self._weighing is not None:
+            self._weighing.cancel()  # there is nothing left to decide, and the reply's end would wait for it
         if self.error is not None:
-            self._report(self, TurnEvent.FAILED)
+            self._around.report(self, TurnEvent.FAILED)
+
+    def cover_wait(self, opener: Callable[[], Pcm | None]) -> None:
+        """Play an opener, if there is one, while there is no sound yet of a reply that takes thinking."""
+        thinks = self.request is not None and self.request.reply is None and self.error is None
+        if thinks and not self.marks.samples.keys() & {"tts_first_audio", OPENER_MARK}:
+            pcm = opener()
+            if pcm is not None:
+                self._player.open(pcm)
+
+    def pause(self) -> None:
+        """Hold the reply where it is."""
+        self._player.pause()
+
+    def resume(self) -> None:
+        """Go on with the reply from the first word that was not heard; with an apology from its beginning."""
+        self._player.resume(*((0, 0) if self._apologizes else self.reply.rewind_to_word()))
 
     def cancel(self) -> None:
         """Stop every part of the work; nothing of it is played after this."""
@@ -81,49 +122,97 @@ class Revision:
         if self._task is not None:
             self._task.cancel()
 
-    def apologize(self, group: asyncio.TaskGroup) -> None:
-        """Play the apology instead of what is left of the reply."""
+    def drop(self) -> Draft | None:
+        """Cancel it, since the user has gone on; return what the next one may make use of."""
         self.cancel()
+        self._work.drop()
+        return self.draft
+
+    def remember(self, history: History) -> None:
+        """Add what was said, and of the reply what was heard, to the history; a mere "stop" is not worth it."""
+        request = self.request
+        if request is None or request.reply is None:
+            history.add(self.text if request is None else request.text, self.reply.heard)
+        elif request.reply:
+            history.add(request.text, self.reply.heard, unsure=request.unsure)
+
+    def apologize(self, group: asyncio.TaskGroup) -> None:
+        """Play the apology instead of what is left of the reply; after `resume` where that is held."""
+        self.cancel()
+        held = self._player.paused
+        self._apologizes = True
         self._player = Player(self._around.playback, (self, "apology"), self._on_apology_played)
+        if held:
+            self._player.pause()
         self._task = group.create_task(self._play_apology(), name=f"turn {self.turn} apology")
 
     async def _run(self) -> None:
-        event = await self._work()
+        charged_to.set(self._work)
+        event = await self._work_through()
         if event is not TurnEvent.FAILED or self._committed.is_set():
-            self._report(self, event)
+            self._around.report(self, event)
+        else:
+            self._around.report_evidence(self, Evidence(self.text))
 
-    async def _work(self) -> TurnEvent:
+    async def _work_through(self) -> TurnEvent:
+        around = self._around
         try:
-            self.text = await recognize(self._around.stages.asr, self._pcm)
+            said = self._said or await recognize(around.stages.asr, self._pcm)
+            self.text = said.text
             self._mark("asr_final")
-            self._around.observer(Transcribed(self._around.session, self.turn, self.number, self.text))
+            around.observer(Transcribed(around.session, self.turn, self.number, self.text))
             if not self.text:
                 return TurnEvent.NOTHING_SAID
-            await self._answer()
+            await self._answer(said)
         except* VoicebotError as errors:
             self.error = "; ".join(str(error) for error in errors.exceptions)
         # Nothing is awaited after an error: before Python 3.13 a task group forgets a cancellation that came with it.
         return TurnEvent.REPLY_ENDED if self.error is None else TurnEvent.FAILED
 
-    async def _answer(self) -> None:
-        settings = self._around.settings
+    async def _answer(self, said: Recognized) -> None:
+        around, settings = self._around, self._around.settings
         rules = ClauseRules(**settings.clauses.model_dump())
         clauses = Channel[str](settings.playback.clauses_waiting)
         audio = Channel[ClauseAudio](settings.playback.clauses_waiting)
-        messages = self._around.history.messages(self.text)
+        request = understand(said, around.history, settings.phrases, around.barge_in)
+        self.request = request
+        if self.draft is not None and self.draft.text != self.text:
+            self.draft.work.drop()
+            self.draft = None
+        self.draft = self.draft or Draft(around.stages.slm, around.stages.tts, self.text, Work(around.ledger))
+        charged_to.set(self.draft.work)
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                respond(self._around.stages.slm, messages, settings.slm.max_tokens, rules, clauses, self._mark)
-            )
-            group.create_task(speak(self._around.stages.tts, clauses, audio, self.reply, self._mark, self._on_clause))
+            # First, since the words have to be prefilled for it and the reply goes on from there.
+            if request.reply == "":
+                around.report_evidence(self, Evidence(self.text, 1.0))
+            elif not self._committed.is_set():
+                self._weighing = group.create_task(self._weigh(said, self.draft))
+            if request.reply is None:
+                messages = around.history.messages(request.text)
+                group.create_task(respond(self.draft, messages, settings.slm.max_tokens, rules, clauses, self._mark))
+            else:
+                group.create_task(_say(request.reply, clauses))
+            group.create_task(speak(self.draft, clauses, audio, self.reply, self._mark, self._on_clause))
             group.create_task(self._player.play(audio, self._committed, samples_from_ms(settings.playback.ahead_ms)))
+
+    async def _weigh(self, said: Recognized, draft: Draft) -> None:
+        around = self._around
+        text = await weigh_text(around.stages.slm, around.history, draft, said, self._speech_s)
+        # Beside the first tokens of the reply, which leave a core free.
+        voice = await weigh_voice(around.stages.turn, self._pcm)
+        around.report_evidence(self, replace(text, voice=voice))
+
+    @property
+    def source(self) -> str:
+        """Where the reply came from."""
+        return "slm" if self.request is None or self.request.reply is None else "intent"
 
     async def _play_apology(self) -> None:
         audio = Channel[ClauseAudio](1)
         await audio.send(ClauseAudio(0, self._around.stages.apology))
         await audio.close()
         await self._player.play(audio, self._committed, samples_from_ms(self._around.settings.playback.ahead_ms))
-        self._report(self, TurnEvent.REPLY_ENDED)
+        self._around.report(self, TurnEvent.REPLY_ENDED)
 
     def _mark(self, name: str) -> None:
         self.marks.note(name, self._around.now_sample())
@@ -132,8 +221,12 @@ class Revision:
         self._around.observer(ClauseSynthesised(self._around.session, self.turn, text, ms_from_samples(samples)))
 
     def _on_played(self, clause: int, stretch: Played) -> None:
-        self.reply.add_played(clause, stretch.samples)
-        self._on_audible(stretch)
+        if clause != OPENER:
+            self.reply.add_played(clause, stretch.samples)
+            self._on_audible(stretch)
+        elif stretch.audible_sample is not None and OPENER_MARK not in self.marks.samples:
+            self.marks.note(OPENER_MARK, stretch.audible_sample)
+            self._around.report(self, TurnEvent.REPLY_AUDIBLE)
 
     def _on_apology_played(self, clause: int, stretch: Played) -> None:
         del clause
@@ -143,4 +236,10 @@ class Revision:
         if stretch.audible_sample is not None and "audible" not in self.marks.samples:
             self.marks.note("audible", stretch.audible_sample)
             self._around.observer(ReplyAudible(self._around.session, self.turn, stretch.audible_sample))
-            self._report(self, TurnEvent.REPLY_AUDIBLE)
+            self._around.report(self, TurnEvent.REPLY_AUDIBLE)
+
+
+async def _say(reply: str, clauses: Channel[str]) -> None:
+    if reply:
+        await clauses.send(reply)
+    await clauses.close()

@@ -13,24 +13,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voicebot.assistant.history import History
-from voicebot.audio import ms_from_samples, samples_from_ms
+from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples, samples_from_ms
 from voicebot.audio_io.port import AudioPort
 from voicebot.config.pipeline import PipelineSettings
+from voicebot.engines.protocols import Message
 from voicebot.errors import IllegalEventError, VoicebotError
 from voicebot.events import (
     Event,
     FramesDropped,
-    Interrupted,
     Observer,
+    Resumed,
     StateChanged,
     TurnCommitted,
     TurnDiscarded,
     TurnEnded,
 )
 from voicebot.latency.marks import over_budget, stage_durations_ms
+from voicebot.latency.work import Work, WorkLedger, charged_to
+from voicebot.pipeline.clean import FrontEnd
+from voicebot.pipeline.draft import Draft
 from voicebot.pipeline.listen import Listener
+from voicebot.pipeline.openers import Openers
+from voicebot.pipeline.overlap import Overlap
+from voicebot.pipeline.partials import Partial, Partials
 from voicebot.pipeline.revision import Revision, Surroundings
+from voicebot.pipeline.rules import activity_rules, barge_in_rules, eagerness_rules, endpoint_rules
 from voicebot.pipeline.stages import Stages
+from voicebot.pipeline.weigh import unfinished
+from voicebot.turn.activity import VoiceEvent
+from voicebot.turn.eagerness import Eagerness
+from voicebot.turn.endpoint import EndOfTurn, Evidence
 from voicebot.turn.table import Action, State, TurnEvent, TurnMachine
 
 _log = logging.getLogger(__name__)
@@ -42,6 +54,8 @@ class _Turn:
     onset_sample: int
     speech_end_sample: int = 0
     revisions: int = 0
+    draft: Draft | None = None
+    """What was prepared for a revision that was dropped."""
 
 
 class Session:
@@ -52,17 +66,42 @@ class Session:
     ) -> None:
         self.name = name
         self.history = History(settings.slm.system_prompt)
+        self.work = WorkLedger()
         self._port = port
         self._stages = stages
         self._settings = settings
         self._observer = observer
         self._machine = TurnMachine()
-        self._listener = Listener(stages.make_gate(), stages.make_detector(), settings.endpoint)
-        self._around = Surroundings(name, stages, settings, self.history, port.playback, port.now_sample, self._publish)
+        self._listener = Listener(
+            stages.make_gate(),
+            stages.make_detector(),
+            activity_rules(settings.endpoint, settings.speculation),
+            settings.endpoint.gate_hangover_ms,
+        )
+        barge_in = barge_in_rules(settings.barge_in)
+        self._overlap = Overlap(port.playback, port.now_sample, settings.barge_in, barge_in)
+        self._end_of_turn = EndOfTurn(endpoint_rules(settings.endpoint))
+        self._eagerness = Eagerness(eagerness_rules(settings.speculation))
+        self._front_end = FrontEnd(port.playback, settings.hearing)
+        self._openers = Openers(stages.openers, settings.openers)
+        self._partials = Partials(stages.asr, self.work, self._on_partial)
+        self._around = Surroundings(
+            name,
+            stages,
+            settings,
+            self.history,
+            barge_in,
+            port.playback,
+            self.work,
+            port.now_sample,
+            self._publish,
+            self._on_revision,
+            self._on_evidence,
+        )
         self._turn = _Turn(0, 0)
         self._onset_sample = 0
+        self._stopped_sample = 0
         self._revision: Revision | None = None
-        self._ducked_sample: int | None = None
         self._warming: asyncio.Task[None] | None = None
         self._dropped_frames = 0
         self._actions: dict[Action, Callable[[int], None]] = {
@@ -73,6 +112,8 @@ class Session:
             Action.DISCARD_TURN: self._discard_turn,
             Action.DUCK: self._duck,
             Action.UNDUCK: self._unduck,
+            Action.PAUSE: self._pause,
+            Action.RESUME: self._resume,
             Action.INTERRUPT: self._interrupt,
             Action.CLOSE_TURN: self._close_turn,
             Action.APOLOGIZE: self._apologize,
@@ -86,21 +127,34 @@ class Session:
     async def run(self) -> None:
         """Listen and answer until the microphone ends; then leave nothing running."""
         async with asyncio.TaskGroup() as self._group:
-            self._warm_prefix()
+            self._warm(self.history.messages())
             while (frame := await self._port.next_frame()) is not None:
-                for heard in self._listener.hear(frame):
-                    if heard.event is TurnEvent.SPEECH_STARTED:
-                        self._onset_sample = heard.at_sample
-                    self._on(heard.event, heard.at_sample)
+                clean = self._front_end.clean(frame)
+                for heard in self._listener.hear(clean, echo=self._front_end.leaking):
+                    self._hear(heard)
+                self._look()
+                self._cover_wait()
                 self._report_drops()
             self.stop()
+            self._partials.cancel()
             if self._warming is not None:
                 self._warming.cancel()
 
     def stop(self) -> None:
         """Stop the reply, or forget what is being said, as if the user had pressed a button."""
-        self._ducked_sample = None  # it is not the user's voice that ends the reply
-        self._on(TurnEvent.STOP, self._port.now_sample())
+        self._overlap.forget()  # it is not the user's voice that ends the reply
+        self._stopped_sample = self._port.now_sample()
+        self._on(TurnEvent.STOP, self._stopped_sample)
+
+    def _hear(self, heard: VoiceEvent) -> None:
+        if heard.event is TurnEvent.SPEECH_CONFIRMED and heard.at_sample < self._stopped_sample:
+            return  # what was being said when the button was pressed is forgotten
+        if heard.event is TurnEvent.SPEECH_STARTED:
+            if self.state is not State.WEIGHING:  # there it goes on, and what was said before belongs to it
+                self._onset_sample = heard.at_sample
+            if self.state in {State.PENDING, State.THINKING}:
+                self._end_of_turn.went_on(ms_from_samples(heard.at_sample - self._turn.speech_end_sample))
+        self._on(heard.event, heard.at_sample)
 
     def _on(self, event: TurnEvent, at_sample: int) -> None:
         before = self._machine.state
@@ -118,27 +172,98 @@ class Session:
         if revision is self._revision:
             self._on(event, self._port.now_sample())
 
+    def _on_evidence(self, revision: Revision, evidence: Evidence) -> None:
+        if revision is self._revision and self.state is State.PENDING:
+            for heard in self._listener.activity.need_silence(self._end_of_turn.needed_ms(evidence)):
+                self._hear(heard)
+
+    def _look(self) -> None:
+        """See what has been said so far when that is of use: over a reply often, else now and then."""
+        activity, now, latest = self._listener.activity, self._port.now_sample(), self._partials.latest
+        unseen_ms = ms_from_samples(now - max(self._onset_sample, latest.until_sample))
+        match self.state:
+            case State.PAUSED:
+                seen = latest.until_sample > self._onset_sample
+                settings = self._settings.barge_in
+                due = unseen_ms >= (settings.look_every_ms if seen else settings.first_look_ms)
+            case State.WEIGHING:
+                due = latest.until_sample < activity.speech_end_sample
+                if not due:  # it saw all of the speech before that was known to have paused
+                    self._judge(latest)
+            case State.LISTENING:
+                every_ms = self._settings.speculation.partial_every_ms
+                due = activity.speaking and every_ms > 0 and unseen_ms >= every_ms
+            case _:
+                due = False
+        if due and not self._partials.looking:
+            begin = self._turn.onset_sample if self.state is State.LISTENING else self._onset_sample
+            self._partials.look(self._group, self._utterance(begin, now), now)
+
+    def _cover_wait(self) -> None:
+        if self.state is State.THINKING and self._revision is not None:
+            waited = self._port.now_sample() - self._turn.speech_end_sample
+            self._revision.cover_wait(lambda: self._openers.due(self._turn.number, waited))
+
+    def _on_partial(self, partial: Partial) -> None:
+        match self.state:
+            case State.PAUSED | State.WEIGHING:
+                self._judge(partial)
+            case State.LISTENING if partial.said.text:
+                self._warm(self.history.messages(unfinished(partial.said.text)))
+            case _:
+                pass
+
+    def _judge(self, partial: Partial, text_end: float | None = None) -> None:
+        """Decide by what was recognised whether the reply is to be stopped."""
+        revision = self._revision
+        if revision is None:
+            return
+        speech_end = self._listener.activity.speech_end_sample
+        ended = self.state is State.WEIGHING and partial.until_sample >= speech_end
+        event = self._overlap.judge(partial, revision, self._onset_sample, ended=ended, text_end=text_end)
+        if event is not None:
+            self._on(event, self._onset_sample)
+        elif ended and text_end is None:
+            self._group.create_task(self._judge_sense(partial, revision), name=f"{self.name} sense")
+
+    async def _judge_sense(self, partial: Partial, revision: Revision) -> None:
+        """Let the language model say whether the words make an utterance, and decide."""
+        charged_to.set(Work(self.work))
+        text_end = 0.0
+        with contextlib.suppress(VoicebotError):
+            text_end = await self._stages.slm.end_probability(self.history.messages(unfinished(partial.said.text)))
+        if self._revision is revision and self.state is State.WEIGHING:
+            self._judge(partial, text_end)
+
+    def _utterance(self, begin_sample: int, end_sample: int) -> Pcm:
+        pre_roll = samples_from_ms(self._settings.endpoint.pre_roll_ms)
+        return self._listener.utterance(begin_sample - pre_roll, end_sample)
+
     def _open_turn(self, at_sample: int) -> None:
         del at_sample  # where the reply ended, if the speech began before that
         self._turn = _Turn(self._turn.number + 1, self._onset_sample)
 
     def _start_revision(self, at_sample: int) -> None:
-        turn = self._turn
+        del at_sample  # the onset, if the words over a reply have opened the turn
+        turn, now = self._turn, self._port.now_sample()
         turn.revisions += 1
-        turn.speech_end_sample = at_sample
-        now = self._port.now_sample()
-        start = turn.onset_sample - samples_from_ms(self._settings.endpoint.pre_roll_ms)
-        pcm = self._listener.utterance(start, now)
+        turn.speech_end_sample = self._listener.activity.speech_end_sample
+        self._partials.cancel()
         if self._warming is not None:
             self._warming.cancel()
-        self._revision = Revision(self._around, turn.number, turn.revisions, pcm, self._on_revision)
+        pcm = self._utterance(turn.onset_sample, now)
+        speech_s = (turn.speech_end_sample - turn.onset_sample) / SAMPLE_RATE_HZ
+        said = self._overlap.take_words()
+        self._revision = Revision(
+            self._around, turn.number, turn.revisions, pcm, speech_s, said=said, draft=turn.draft
+        )
         self._revision.marks.note("soft_end", now)
         self._revision.start(self._group)
 
     def _drop_revision(self, at_sample: int) -> None:
         del at_sample
         if self._revision is not None:
-            self._revision.cancel()
+            self._turn.draft = self._revision.drop()
             self._revision = None
 
     def _commit(self, at_sample: int) -> None:
@@ -150,22 +275,36 @@ class Session:
 
     def _discard_turn(self, at_sample: int) -> None:
         self._drop_revision(at_sample)
+        if self._turn.draft is not None:
+            self._turn.draft.work.drop()
+        self._partials.cancel()
         self._publish(TurnDiscarded(self.name, self._turn.number, self._port.now_sample()))
 
     def _duck(self, at_sample: int) -> None:
         del at_sample
-        self._ducked_sample = self._port.now_sample()
-        self._port.playback.set_gain(self._settings.barge_in.duck_gain)
+        self._overlap.duck()
 
     def _unduck(self, at_sample: int) -> None:
         del at_sample
-        self._ducked_sample = None
-        self._port.playback.set_gain(1.0)
+        self._overlap.forget()
+
+    def _pause(self, at_sample: int) -> None:
+        del at_sample
+        if self._revision is not None:
+            self._overlap.pause(self._revision)
+
+    def _resume(self, at_sample: int) -> None:
+        del at_sample
+        self._partials.cancel()
+        if self._revision is not None:
+            self._overlap.resume(self._revision)
+            self._publish(Resumed(self.name, self._turn.number, self._port.now_sample()))
 
     def _interrupt(self, at_sample: int) -> None:
-        now = self._port.now_sample()
-        if self._ducked_sample is not None:
-            self._publish(Interrupted(self.name, self._turn.number, at_sample, self._ducked_sample, now))
+        self._partials.cancel()
+        interruption = self._overlap.interruption(self.name, self._turn.number, at_sample)
+        if interruption is not None:
+            self._publish(interruption)
         self._end_turn(interrupted=True)
 
     def _close_turn(self, at_sample: int) -> None:
@@ -184,9 +323,10 @@ class Session:
             return
         revision.cancel()
         self._revision = None
-        self._unduck(0)
+        self._overlap.forget()
+        self._end_of_turn.turn_ended()
         heard = revision.reply.heard
-        self.history.add(revision.text, heard)
+        revision.remember(self.history)
         marks = revision.marks.samples
         durations_ms = stage_durations_ms(marks, turn.speech_end_sample)
         audible = marks.get("audible")
@@ -199,7 +339,7 @@ class Session:
                 user=revision.text,
                 reply=revision.reply.text,
                 heard=heard,
-                source="slm",
+                source=revision.source,
                 interrupted=interrupted,
                 speech_end_sample=turn.speech_end_sample,
                 marks=marks,
@@ -208,15 +348,20 @@ class Session:
                 error=revision.error,
             )
         )
-        self._warm_prefix()
+        self._eagerness.turn_ended(self.work.cpu_s, self.work.wasted_cpu_s)
+        self._listener.activity.set_soft_end(self._eagerness.soft_end_ms)
+        self._warm(self.history.messages())
 
-    def _warm_prefix(self) -> None:
-        """Let the language model take in the conversation so far while nobody waits for it."""
-        self._warming = self._group.create_task(self._prefill(), name=f"{self.name} prefill")
+    def _warm(self, messages: tuple[Message, ...]) -> None:
+        """Let the language model take in a conversation while nobody waits for it."""
+        if self._warming is not None:
+            self._warming.cancel()
+        self._warming = self._group.create_task(self._prefill(messages), name=f"{self.name} prefill")
 
-    async def _prefill(self) -> None:
+    async def _prefill(self, messages: tuple[Message, ...]) -> None:
+        charged_to.set(Work(self.work))
         with contextlib.suppress(VoicebotError):
-            await self._stages.slm.prefill(self.history.messages())
+            await self._stages.slm.prefill(messages)
 
     def _report_drops(self) -> None:
         if self._port.dropped_frames != self._dropped_frames:

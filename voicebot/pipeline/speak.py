@@ -36,11 +36,12 @@ async def speak(
         number = reply.add_clause(text)
         samples = 0
         async with aclosing(tts.synthesize(text, first=number == 0)) as stream:
-            async for pcm in stream:
+            async for speech in stream:
                 mark("tts_first_audio")
-                reply.add_audio(number, len(pcm))
-                samples += len(pcm)
-                await audio.send(ClauseAudio(number, pcm))
+                reply.add_words(number, speech.word_ends)
+                reply.add_audio(number, len(speech.pcm))
+                samples += len(speech.pcm)
+                await audio.send(ClauseAudio(number, speech.pcm))
         reply.complete_clause(number)
         on_clause(text, samples)
     await audio.close()

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from voicebot.audio import Pcm
-from voicebot.engines.protocols import Message, Transcript, VoiceDetector, VoiceGate
+from voicebot.engines.protocols import Message, Speech, Transcript, VoiceDetector, VoiceEnd, VoiceGate
 
 
 class Asr(Protocol):
     """Speech to text."""
 
-    async def transcribe(self, pcm: Pcm) -> Transcript:
-        """Return what was said in 16 kHz mono int16."""
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+        """Return what was said in 16 kHz mono int16.
+
+        `thorough`: doubtful words may be looked at again, which takes several times as long.
+        """
 
 
 class Slm(Protocol):
@@ -23,14 +26,24 @@ class Slm(Protocol):
     async def prefill(self, messages: tuple[Message, ...]) -> int:
         """Take in a conversation so far; returns how many tokens had to be computed."""
 
-    def generate(self, messages: tuple[Message, ...], max_tokens: int) -> AsyncGenerator[str, None]:
-        """Yield the reply piece by piece."""
+    def generate(self, messages: tuple[Message, ...], max_tokens: int, begun: str = "") -> AsyncGenerator[str, None]:
+        """Yield the reply piece by piece; what goes on after `begun` if that is given."""
+
+    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+        """Return the probability that a sentence ends right after the last message's text."""
+
+
+class TurnModel(Protocol):
+    """How the user's voice sounds at a pause."""
+
+    async def judge(self, pcm: Pcm) -> VoiceEnd:
+        """Return how the voice ended, from the turn's audio up to the pause: 16 kHz mono int16."""
 
 
 class Tts(Protocol):
     """Clauses to speech."""
 
-    def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+    def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Speech, None]:
         """Yield a clause's audio as it is made."""
 
 
@@ -44,3 +57,7 @@ class Stages:
     make_gate: Callable[[], VoiceGate]
     make_detector: Callable[[], VoiceDetector]
     apology: Pcm
+    turn: TurnModel | None = None
+    """None when the pipeline has no such model."""
+    openers: tuple[Pcm, ...] = ()
+    """Phrases that cover a wait; empty where there are none."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from voicebot.audio_io.replay import ReplayPort
 from voicebot.clock import Clock
 from voicebot.config.load import Settings
 from voicebot.errors import AudioFileError
-from voicebot.events import Event, Interrupted, Observer, StateChanged, TurnEnded
+from voicebot.events import Event, Interrupted, Observer, Resumed, StateChanged, TurnEnded
 from voicebot.pipeline.session import Session
 from voicebot.pipeline.stages import Stages
 from voicebot.turn.table import State
@@ -26,24 +26,31 @@ _SETTLE_S: Final = 0.7
 """No turn can still be about to open as long after a clip."""
 _LONGEST_TURN_S: Final = 90.0
 _END_S: Final = 0.2
+_LATE_SAMPLES: Final = SAMPLE_RATE_HZ // 2
+"""As long after a clip the detector may still have taken its end for a beginning."""
+
+Role = Literal["request", "interruption", "backchannel"]
+"""Why something is said: to be answered, to stop the reply, or only to show that one listens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A file's audio and where in it someone speaks."""
+    """A file's audio, where in it someone speaks, what is said and why."""
 
     file: Path
     pcm: Pcm
     first_voiced: int
     last_voiced: int
+    says: str = ""
+    role: Role = "request"
 
     @classmethod
-    def of(cls, file: Path, pcm: Pcm) -> Clip:
+    def of(cls, file: Path, pcm: Pcm, says: str = "", role: Role = "request") -> Clip:
         """Find the voiced part. Raises AudioFileError when there is none."""
         span = voiced_span(pcm)
         if span is None:
             raise AudioFileError(f"{file}: the file holds only digital silence; nothing can be said with it.")
-        return cls(file, pcm, *span)
+        return cls(file, pcm, *span, says, role)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +89,9 @@ class Conversation:
     ended: list[TurnEnded] = field(default_factory=list)
     interruptions: dict[int, Interrupted] = field(default_factory=dict)
     resumed: set[int] = field(default_factory=set)
-    """Turns whose reply was ducked for what turned out to be no interruption."""
+    """Turns whose reply was ducked or paused for what turned out to be no interruption."""
+    log: list[tuple[int, Event]] = field(default_factory=list)
+    """Every event, and the sample at which it was observed."""
     speaking: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the reply is audible."""
     _state: str = State.IDLE.value
@@ -90,6 +99,7 @@ class Conversation:
 
     def observe(self, event: Event) -> None:
         """Collect what the report needs."""
+        self.log.append((self.port.now_sample(), event))
         match event:
             case TurnEnded():
                 self.ended.append(event)
@@ -98,6 +108,8 @@ class Conversation:
                 self._unducked = False
             case Interrupted():
                 self.interruptions[event.turn] = event
+            case Resumed():
+                self.resumed.add(event.turn)
             case StateChanged():
                 self._follow(event.state)
             case _:
@@ -109,7 +121,7 @@ class Conversation:
 
     async def settle(self, clock: Clock) -> None:
         """Wait until what was said is answered and nothing more is to come."""
-        end = self.spoken[-1].end_sample
+        end = self.spoken[-1].end_sample if self.spoken else self.port.now_sample()
         give_up = end + int(_LONGEST_TURN_S * SAMPLE_RATE_HZ)
         while self.port.now_sample() < end + _SETTLE_S * SAMPLE_RATE_HZ or not self.idle:
             await clock.sleep_s(_POLL_S)
@@ -121,6 +133,15 @@ class Conversation:
         """Return what the turn answered: the last clip that had begun when its speech ended."""
         begun = [spoken for spoken in self.spoken if spoken.start_sample <= ended.speech_end_sample]
         return begun[-1] if begun else self.spoken[0]
+
+    def speakers(self, interruption: Interrupted) -> list[Spoken]:
+        """Return the clips that an interruption may be due to; none when it was an echo or a noise."""
+        return [
+            spoken
+            for spoken in self.spoken
+            if spoken.start_sample + spoken.clip.first_voiced <= interruption.confirmed_sample
+            and interruption.speech_sample <= spoken.speech_end_sample + _LATE_SAMPLES
+        ]
 
     @property
     def idle(self) -> bool:
@@ -144,9 +165,13 @@ async def hold(
     clock: Clock,
     observer: Observer,
     script: Callable[[Conversation], Any],
+    port: ReplayPort | None = None,
 ) -> Conversation:
-    """Run a session while `script`, a coroutine function, speaks to it; return what happened."""
-    port = ReplayPort(clock, record=True)
+    """Run a session while `script`, a coroutine function, speaks to it; return what happened.
+
+    `port`: a microphone that hears more than the clips.
+    """
+    port = port or ReplayPort(clock, record=True)
 
     def observe(event: Event) -> None:
         conversation.observe(event)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from voicebot.audio import last_audible_sample, ms_from_samples
 from voicebot.config.load import Settings
 from voicebot.events import TurnEnded
-from voicebot.latency.marks import MARKS, over_budget
+from voicebot.latency.marks import MARKS, OPENER_MARK, over_budget
 from voicebot.latency.percentiles import summary
 from voicebot.replay.conversation import Conversation, Spoken
 
@@ -36,10 +36,11 @@ def report(
             "turns": len(turns),
             "voice_to_voice_ms": summary(_values(turns, "voice_to_voice_ms")),
             "stop_ms": summary(_values(turns, "stop_ms")),
-            "false_cut_ins": sum(map(_false_cut_ins, conversations)),
+            "false_cut_ins": sum(map(false_cut_ins, conversations)),
             "dropped_frames": sum(conversation.port.dropped_frames for conversation in conversations),
             "rss_mb": round(rss_mb, 1),
             "cpu_seconds": round(cpu_seconds, 2),
+            "wasted_cpu_share": _wasted_cpu_share(conversations),
         },
     }
 
@@ -47,12 +48,16 @@ def report(
 def turns_of(conversation: Conversation) -> list[Turn]:
     """Return what the contract says of each turn, in the order of the clips.
 
-    A clip that led to no turn has an entry with an error.
+    A request that led to no turn has an entry with an error.
     """
     answered = [(conversation.source(ended), ended) for ended in conversation.ended]
     sources = {spoken for spoken, _ in answered}
     entries = [(spoken, _describe(conversation, spoken, ended)) for spoken, ended in answered]
-    entries += [(spoken, _unanswered(conversation, spoken)) for spoken in conversation.spoken if spoken not in sources]
+    entries += [
+        (spoken, _unanswered(conversation, spoken))
+        for spoken in conversation.spoken
+        if spoken not in sources and spoken.clip.role == "request"
+    ]
     entries.sort(key=lambda entry: entry[0].start_sample)
     return [turn for _, turn in entries]
 
@@ -78,7 +83,7 @@ def _describe(conversation: Conversation, spoken: Spoken, ended: TurnEnded) -> T
         "voice_to_voice_ms": voice_to_voice_ms,
         "marks_ms": marks_ms,
         "stage_ms": {stage: round(duration, 1) for stage, duration in stage_ms.items()},
-        "opener_ms": None,
+        "opener_ms": _ms(ended.marks[OPENER_MARK] - truth) if OPENER_MARK in ended.marks else None,
         "over_budget": list(over_budget(stage_ms, voice_to_voice_ms, budget)),
         **_describe_interruption(conversation, ended),
         "resumed": ended.turn in conversation.resumed,
@@ -88,17 +93,17 @@ def _describe(conversation: Conversation, spoken: Spoken, ended: TurnEnded) -> T
 
 def _describe_interruption(conversation: Conversation, ended: TurnEnded) -> Turn:
     found = conversation.interruptions.get(ended.turn)
-    if found is None:
+    audible = first_sound(ended)
+    if found is None or audible is None:
         return dict.fromkeys(_INTERRUPTION)
-    audible = ended.marks["audible"]
-    begun = [spoken for spoken in conversation.spoken if spoken.start_sample <= found.confirmed_sample]
-    onset = begun[-1].speech_start_sample(audible) if begun else found.speech_sample
-    following = [later.marks["audible"] for later in conversation.ended if later.marks.get("audible", 0) > audible]
+    speakers = conversation.speakers(found)
+    onset = speakers[-1].speech_start_sample(audible) if speakers else found.speech_sample
+    following = [sound for later in conversation.ended if (sound := first_sound(later) or 0) > audible]
     _, reply = conversation.port.recording()
     last = last_audible_sample(reply[: min(following, default=len(reply))])
     return {
         "duck_ms": None if found.ducked_sample is None else _ms(found.ducked_sample - onset),
-        "pause_ms": None,
+        "pause_ms": None if found.paused_sample is None else _ms(found.paused_sample - onset),
         "confirm_ms": _ms(found.confirmed_sample - onset),
         "stop_ms": None if last is None else _ms(max(0, last - onset)),
     }
@@ -126,13 +131,22 @@ def _unanswered(conversation: Conversation, spoken: Spoken) -> Turn:
     }
 
 
-def _false_cut_ins(conversation: Conversation) -> int:
-    """Return how many replies began before their clip was spoken to its end."""
-    return sum(
-        ended.marks["audible"] < conversation.source(ended).speech_end_sample
-        for ended in conversation.ended
-        if "audible" in ended.marks
-    )
+def false_cut_ins(conversation: Conversation) -> int:
+    """Return how many replies, or openers of them, began before their clip was spoken to its end."""
+    began = [(first_sound(ended), conversation.source(ended)) for ended in conversation.ended]
+    return sum(sound is not None and sound < spoken.speech_end_sample for sound, spoken in began)
+
+
+def first_sound(ended: TurnEnded) -> int | None:
+    """Return the first audible sample of a reply or of the opener before it."""
+    return ended.marks.get(OPENER_MARK, ended.marks.get("audible"))
+
+
+def _wasted_cpu_share(conversations: Sequence[Conversation]) -> float | None:
+    """Return the share of the stages' processor time that was thrown away; None where it was not counted."""
+    ledgers = [ledger for each in conversations if (ledger := getattr(each.session, "work", None)) is not None]
+    spent_s = sum(ledger.cpu_s for ledger in ledgers)
+    return round(sum(ledger.wasted_cpu_s for ledger in ledgers) / spent_s, 3) if spent_s else None
 
 
 def _models(settings: Settings) -> Mapping[str, str]:

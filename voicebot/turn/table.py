@@ -29,20 +29,32 @@ class State(Enum):
     """The reply is audible."""
     OVERLAP = "overlap"
     """Somebody may be speaking over the reply, which goes on quietly."""
+    PAUSED = "paused"
+    """Somebody speaks, and the reply is held; what is said decides whether it was meant to stop it."""
+    WEIGHING = "weighing"
+    """The same, after the speech has paused."""
 
 
 class TurnEvent(Enum):
     """What can happen to a turn."""
 
+    SPEECH_SIGN = "speech sign"
+    """Perhaps the beginning of speech: enough to be quieter for a moment."""
+    SIGN_FADED = "sign faded"
+    """It was nothing."""
     SPEECH_STARTED = "speech started"
     SPEECH_CONFIRMED = "speech confirmed"
-    """It has lasted too long for a cough."""
+    """It has lasted too long for a click."""
     SOFT_END = "soft end"
     """A short silence."""
     END_OF_TURN = "end of turn"
     """The evidence is enough that the user has finished."""
     NOTHING_SAID = "nothing said"
     """The recogniser found no words in the revision."""
+    MEANT = "meant"
+    """What was said over the reply is for the assistant."""
+    NOT_MEANT = "not meant"
+    """It was a cough, a backchannel, a noise or our own echo."""
     REPLY_AUDIBLE = "reply audible"
     REPLY_ENDED = "reply ended"
     FAILED = "failed"
@@ -64,20 +76,27 @@ class Action(Enum):
     DISCARD_TURN = "discard turn"
     DUCK = "duck"
     UNDUCK = "unduck"
+    PAUSE = "pause"
+    """Hold the reply where it is, and find out what is being said."""
+    RESUME = "resume"
+    """Go on with the reply from the first word that was not heard."""
     INTERRUPT = "interrupt"
-    """Fade the reply out, cancel the rest of it, remember what was heard, close the turn."""
+    """End the reply for good, remember what was heard of it, close the turn."""
     CLOSE_TURN = "close turn"
     APOLOGIZE = "apologize"
-    """Cancel the reply and play the apology that was rendered at start."""
+    """Cancel the reply and play the apology that was rendered at start; where the reply is held, the apology is."""
 
 
 _S, _E, _A = State, TurnEvent, Action
 Step = tuple[State, tuple[Action, ...]]
+_QUIET: Final = (_S.IDLE, _S.LISTENING, _S.PENDING, _S.THINKING, _S.PAUSED, _S.WEIGHING)
 
 TABLE: Final[Mapping[tuple[State, TurnEvent], Step]] = MappingProxyType(
     {
         (_S.IDLE, _E.SPEECH_STARTED): (_S.LISTENING, (_A.OPEN_TURN,)),
-        (_S.IDLE, _E.SPEECH_CONFIRMED): (_S.IDLE, ()),
+        #
+        # Speech that began just before the reply ended.
+        (_S.IDLE, _E.SPEECH_CONFIRMED): (_S.LISTENING, (_A.OPEN_TURN,)),
         (_S.IDLE, _E.SOFT_END): (_S.IDLE, ()),
         (_S.IDLE, _E.END_OF_TURN): (_S.IDLE, ()),
         (_S.IDLE, _E.STOP): (_S.IDLE, ()),
@@ -96,18 +115,50 @@ TABLE: Final[Mapping[tuple[State, TurnEvent], Step]] = MappingProxyType(
         (_S.THINKING, _E.REPLY_ENDED): (_S.IDLE, (_A.CLOSE_TURN,)),
         (_S.THINKING, _E.FAILED): (_S.THINKING, (_A.APOLOGIZE,)),
         (_S.THINKING, _E.STOP): (_S.IDLE, (_A.INTERRUPT,)),
+        (_S.SPEAKING, _E.SPEECH_SIGN): (_S.OVERLAP, (_A.DUCK,)),
+        (_S.SPEAKING, _E.SIGN_FADED): (_S.SPEAKING, ()),
         (_S.SPEAKING, _E.SPEECH_STARTED): (_S.OVERLAP, (_A.DUCK,)),
+        #
+        # Of noise that was judged already, and goes on.
+        (_S.SPEAKING, _E.SPEECH_CONFIRMED): (_S.SPEAKING, ()),
+        (_S.SPEAKING, _E.SOFT_END): (_S.SPEAKING, ()),
         (_S.SPEAKING, _E.END_OF_TURN): (_S.SPEAKING, ()),
         (_S.SPEAKING, _E.REPLY_AUDIBLE): (_S.SPEAKING, ()),
         (_S.SPEAKING, _E.REPLY_ENDED): (_S.IDLE, (_A.CLOSE_TURN,)),
         (_S.SPEAKING, _E.FAILED): (_S.SPEAKING, (_A.APOLOGIZE,)),
         (_S.SPEAKING, _E.STOP): (_S.IDLE, (_A.INTERRUPT,)),
+        (_S.OVERLAP, _E.SPEECH_SIGN): (_S.OVERLAP, ()),
+        (_S.OVERLAP, _E.SIGN_FADED): (_S.SPEAKING, (_A.UNDUCK,)),
+        (_S.OVERLAP, _E.SPEECH_STARTED): (_S.OVERLAP, ()),
+        (_S.OVERLAP, _E.SPEECH_CONFIRMED): (_S.PAUSED, (_A.PAUSE,)),
         (_S.OVERLAP, _E.SOFT_END): (_S.SPEAKING, (_A.UNDUCK,)),
-        (_S.OVERLAP, _E.SPEECH_CONFIRMED): (_S.LISTENING, (_A.INTERRUPT, _A.OPEN_TURN)),
+        (_S.OVERLAP, _E.END_OF_TURN): (_S.OVERLAP, ()),
         (_S.OVERLAP, _E.REPLY_AUDIBLE): (_S.OVERLAP, ()),
-        (_S.OVERLAP, _E.REPLY_ENDED): (_S.LISTENING, (_A.CLOSE_TURN, _A.OPEN_TURN)),
+        (_S.OVERLAP, _E.REPLY_ENDED): (_S.IDLE, (_A.CLOSE_TURN,)),
         (_S.OVERLAP, _E.FAILED): (_S.OVERLAP, (_A.APOLOGIZE,)),
         (_S.OVERLAP, _E.STOP): (_S.IDLE, (_A.INTERRUPT,)),
+        (_S.PAUSED, _E.SOFT_END): (_S.WEIGHING, ()),
+        (_S.PAUSED, _E.MEANT): (_S.LISTENING, (_A.INTERRUPT, _A.OPEN_TURN)),
+        (_S.PAUSED, _E.NOT_MEANT): (_S.SPEAKING, (_A.RESUME,)),
+        #
+        # The stretch that was playing when the reply was held.
+        (_S.PAUSED, _E.REPLY_AUDIBLE): (_S.PAUSED, ()),
+        #
+        # It had been played already when the speech was confirmed.
+        (_S.PAUSED, _E.REPLY_ENDED): (_S.LISTENING, (_A.CLOSE_TURN, _A.OPEN_TURN)),
+        (_S.PAUSED, _E.FAILED): (_S.PAUSED, (_A.APOLOGIZE,)),
+        (_S.PAUSED, _E.STOP): (_S.IDLE, (_A.INTERRUPT,)),
+        (_S.WEIGHING, _E.SPEECH_STARTED): (_S.PAUSED, ()),
+        (_S.WEIGHING, _E.END_OF_TURN): (_S.SPEAKING, (_A.RESUME,)),
+        (_S.WEIGHING, _E.MEANT): (_S.PENDING, (_A.INTERRUPT, _A.OPEN_TURN, _A.START_REVISION)),
+        (_S.WEIGHING, _E.NOT_MEANT): (_S.SPEAKING, (_A.RESUME,)),
+        (_S.WEIGHING, _E.REPLY_AUDIBLE): (_S.WEIGHING, ()),
+        (_S.WEIGHING, _E.FAILED): (_S.WEIGHING, (_A.APOLOGIZE,)),
+        (_S.WEIGHING, _E.STOP): (_S.IDLE, (_A.INTERRUPT,)),
+        #
+        # Signs matter only to a reply that can be heard.
+        **{(state, event): (state, ()) for state in _QUIET for event in (_E.SPEECH_SIGN, _E.SIGN_FADED)},
+        (_S.PAUSED, _E.SPEECH_CONFIRMED): (_S.PAUSED, ()),
     }
 )
 

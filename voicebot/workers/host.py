@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -21,9 +22,9 @@ from typing import Final
 import numpy as np
 
 from voicebot.audio import SAMPLE_RATE_HZ, silence
-from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings
+from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings, TurnModelSettings
 from voicebot.engines import registry
-from voicebot.engines.protocols import Cancel, LanguageModel, Message, Recognizer, Synthesizer
+from voicebot.engines.protocols import Cancel, LanguageModel, Message, Recognizer, Synthesizer, TurnModel
 from voicebot.errors import CancelledWorkError, EngineError
 from voicebot.workers.flags import FLAG_COUNT, CancelFlag, CancelFlags
 from voicebot.workers.wire import Header, encode, receive_frame
@@ -71,6 +72,7 @@ def _run(connection: socket.socket, flags: CancelFlags) -> int:
 def _serve_one(connection: socket.socket, serve: Serve, request: Reply, flag: CancelFlag) -> None:
     header, payload = request
     number = header["id"]
+    began_s = time.process_time()
     try:
         flag.raise_if_requested()
         for item, data in serve(header, payload, flag):
@@ -81,7 +83,7 @@ def _serve_one(connection: socket.socket, serve: Serve, request: Reply, flag: Ca
         end = {"id": number, "end": "cancelled"}
     except EngineError as error:
         end = {"id": number, "end": "failed", "reason": str(error)}
-    connection.sendall(encode(end))
+    connection.sendall(encode({**end, "cpu_s": time.process_time() - began_s}))
 
 
 def load(order: Header, flag: Cancel) -> Serve:
@@ -97,14 +99,17 @@ def load(order: Header, flag: Cancel) -> Serve:
         )
         language_model.prefill((Message("system", "Ready."),), flag)
         return lambda header, payload, cancel: _converse(language_model, header, payload, cancel)
+    if order["stage"] == "turn":
+        turn_model = registry.load_turn_model(TurnModelSettings(**order["settings"]), model, threads)
+        turn_model.judge(silence(SAMPLE_RATE_HZ), flag)
+        return lambda header, payload, cancel: _judge(turn_model, header, payload, cancel)
     synthesizer = registry.load_synthesizer(TtsSettings(**order["settings"]), model, threads)
     list(synthesizer.synthesize("Ready.", first=True, cancel=flag))
     return lambda header, payload, cancel: _synthesize(synthesizer, header, payload, cancel)
 
 
 def _transcribe(engine: Recognizer, header: Header, payload: bytes, cancel: Cancel) -> Iterator[Reply]:
-    del header
-    transcript = engine.transcribe(np.frombuffer(payload, np.int16), cancel)
+    transcript = engine.transcribe(np.frombuffer(payload, np.int16), cancel, thorough=header["thorough"])
     yield dataclasses.asdict(transcript), b""
 
 
@@ -115,15 +120,22 @@ def _converse(engine: LanguageModel, header: Header, payload: bytes, cancel: Can
         yield {"computed": engine.prefill(messages, cancel)}, b""
     elif header["op"] == "probe":
         yield {"probabilities": engine.next_probabilities(messages, tuple(header["candidates"]), cancel)}, b""
+    elif header["op"] == "end":
+        yield {"probability": engine.end_probability(messages, cancel)}, b""
     else:
-        for text in engine.generate(messages, header["max_tokens"], cancel):
+        for text in engine.generate(messages, header["max_tokens"], cancel, header["begun"]):
             yield {"text": text}, b""
+
+
+def _judge(engine: TurnModel, header: Header, payload: bytes, cancel: Cancel) -> Iterator[Reply]:
+    del header
+    yield dataclasses.asdict(engine.judge(np.frombuffer(payload, np.int16), cancel)), b""
 
 
 def _synthesize(engine: Synthesizer, header: Header, payload: bytes, cancel: Cancel) -> Iterator[Reply]:
     del payload
-    for pcm in engine.synthesize(header["text"], first=header["first"], cancel=cancel):
-        yield {}, pcm.tobytes()
+    for speech in engine.synthesize(header["text"], first=header["first"], cancel=cancel):
+        yield {"word_ends": speech.word_ends}, speech.pcm.tobytes()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 
 from voicebot.audio import Pcm
 from voicebot.clock import Clock
-from voicebot.engines.protocols import Message, Transcript
-from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer
+from voicebot.engines.protocols import Message, Speech, Transcript, VoiceEnd
+from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, ScriptedTurn
 
 
 class _NeverCancelled:
@@ -32,8 +32,9 @@ class InlineAsr:
         self._engine = engine
         self._clock = clock
 
-    async def transcribe(self, pcm: Pcm) -> Transcript:
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
         """Return the scripted words after the pretended time."""
+        del thorough
         await self._clock.sleep_s(self._engine.pace.first_ms / 1000)
         return self._engine.transcribe(pcm, _WANTED)
 
@@ -49,17 +50,37 @@ class InlineSlm:
         """Know everything already."""
         return self._engine.prefill(messages, _WANTED)
 
-    async def generate(self, messages: tuple[Message, ...], max_tokens: int) -> AsyncGenerator[str, None]:
-        """Yield the scripted reply at its pretended pace."""
+    async def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+    ) -> AsyncGenerator[str, None]:
+        """Yield the scripted reply at its pretended pace; what goes on after `begun` if that is given."""
         wait_ms = self._engine.pace.first_ms
-        for text in self._engine.generate(messages, max_tokens, _WANTED):
+        for text in self._engine.generate(messages, max_tokens, _WANTED, begun):
             await self._clock.sleep_s(wait_ms / 1000)
             wait_ms = self._engine.pace.each_ms
             yield text
 
+    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+        """Return what the script thinks of the last message, after a tenth of the time to a first token."""
+        await self._clock.sleep_s(self._engine.pace.first_ms / 10_000)
+        return self._engine.end_probability(messages, _WANTED)
+
     async def next_probabilities(self, messages: tuple[Message, ...], candidates: tuple[str, ...]) -> tuple[float, ...]:
         """Find every candidate equally probable."""
         return self._engine.next_probabilities(messages, candidates, _WANTED)
+
+
+class InlineTurn:
+    """A scripted end-of-turn model as a stage."""
+
+    def __init__(self, engine: ScriptedTurn, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def judge(self, pcm: Pcm) -> VoiceEnd:
+        """Return the scripted end after the pretended time."""
+        await self._clock.sleep_s(self._engine.pace.first_ms / 1000)
+        return self._engine.judge(pcm, _WANTED)
 
 
 class InlineTts:
@@ -69,8 +90,8 @@ class InlineTts:
         self._engine = engine
         self._clock = clock
 
-    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Speech, None]:
         """Yield the hum after the pretended time."""
         await self._clock.sleep_s(self._engine.pace.first_ms / 1000)
-        for pcm in self._engine.synthesize(text, first=first, cancel=_WANTED):
-            yield pcm
+        for speech in self._engine.synthesize(text, first=first, cancel=_WANTED):
+            yield speech

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from voicebot.errors import EngineError
+from voicebot.latency.work import Work
 from voicebot.workers.flags import FLAG_COUNT, CancelFlags
 from voicebot.workers.wire import Header
 
@@ -34,6 +35,15 @@ class End:
     error: Exception | None
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that has not ended."""
+
+    flag: int
+    replies: asyncio.Queue[Reply | End]
+    work: Work | None
+
+
 class WorkerProcess:
     """One life of the process: its socket, its flags and the requests it has not answered."""
 
@@ -50,7 +60,7 @@ class WorkerProcess:
         self.writer = writer
         self.heard_s = 0.0
         """When its last message came."""
-        self.pending: dict[int, tuple[int, asyncio.Queue[Reply | End]]] = {}
+        self.pending: dict[int, Request] = {}
         self.free_flags: asyncio.Queue[int] = asyncio.Queue(FLAG_COUNT)
         for index in range(FLAG_COUNT - 1):
             self.free_flags.put_nowait(index)
@@ -82,34 +92,36 @@ class WorkerProcess:
             undo.pop_all()
         return cls(process, flags, reader, writer)
 
-    def ask(self, number: int, flag: int) -> asyncio.Queue[Reply | End]:
-        """Expect replies to a request; returns where they will come, the end last."""
+    def ask(self, number: int, flag: int, work: Work | None) -> asyncio.Queue[Reply | End]:
+        """Expect replies to a request; returns where they will come, the end last. Its cost is charged to `work`."""
         replies: asyncio.Queue[Reply | End] = asyncio.Queue(_MOST_REPLIES + 1)  # the end has a place of its own
-        self.pending[number] = (flag, replies)
+        self.pending[number] = Request(flag, replies, work)
         return replies
 
     def deliver(self, number: int, reply: Reply) -> None:
         """Hand a reply to whoever asked."""
-        flag, replies = self.pending[number]
+        replies = self.pending[number].replies
         if replies.qsize() < _MOST_REPLIES:
             replies.put_nowait(reply)
         elif not replies.full():
             replies.put_nowait(End(EngineError("the replies were not taken, and the request was given up.")))
-            self.flags[flag].request()
+            self.flags[self.pending[number].flag].request()
 
-    def finish(self, number: int, error: Exception | None) -> None:
-        """Say that the request has no more replies, and free its flag."""
-        flag, replies = self.pending.pop(number)
-        self.flags[flag].clear()
-        self.free_flags.put_nowait(flag)
-        if not replies.full():
-            replies.put_nowait(End(error))
+    def finish(self, number: int, error: Exception | None, cpu_s: float = 0.0, *, cancelled: bool = True) -> None:
+        """Say that the request has no more replies and what it cost, and free its flag."""
+        request = self.pending.pop(number)
+        if request.work is not None:
+            request.work.charge(cpu_s, cancelled=cancelled)
+        self.flags[request.flag].clear()
+        self.free_flags.put_nowait(request.flag)
+        if not request.replies.full():
+            request.replies.put_nowait(End(error))
 
     def give_up(self, error: Exception) -> None:
         """Fail all requests. Their flags stay raised, so that a process which still works on one ends at once."""
-        for number, (flag, _) in list(self.pending.items()):
+        for number, request in list(self.pending.items()):
             self.finish(number, error)
-            self.flags[flag].request()
+            self.flags[request.flag].request()
 
     def kill(self) -> None:
         """End it by force."""
@@ -136,6 +148,7 @@ def _environment() -> dict[str, str]:
 
     A thread that spins at a barrier holds the core that the one it waits for needs. Measured with two prefill threads
     on two cores, a first token took 60 ms with this, and 50 or 500 with 20,000 spins, as the scheduler had it; with
-    another program busy it took 85 ms, and 1,500 with OpenMP's default.
+    another program busy it took 85 ms, and 1,500 with OpenMP's default. numpy's own threads spin too: 50 ms of another
+    core after each small matrix product, so it has none.
     """
-    return {"GOMP_SPINCOUNT": "100", "HF_HUB_OFFLINE": "1", **os.environ}
+    return {"GOMP_SPINCOUNT": "100", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **os.environ}

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import numpy as np
 
 from voicebot.audio import Pcm
-from voicebot.engines.protocols import Message, Transcript
+from voicebot.engines.protocols import Message, Speech, Transcript, VoiceEnd
 from voicebot.errors import EngineError
 from voicebot.workers.process import Reply
 from voicebot.workers.supervisor import Supervisor
@@ -21,9 +21,9 @@ class WorkerAsr:
     def __init__(self, worker: Supervisor) -> None:
         self._worker = worker
 
-    async def transcribe(self, pcm: Pcm) -> Transcript:
-        """Return what was said."""
-        reply = await _only(self._worker, {"op": "transcribe"}, pcm.tobytes())
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+        """Return what was said. `thorough`: doubtful words may be looked at again, which takes longer."""
+        reply = await _only(self._worker, {"op": "transcribe", "thorough": thorough}, pcm.tobytes())
         return Transcript(**reply.item)
 
 
@@ -38,12 +38,19 @@ class WorkerSlm:
         reply = await _only(self._worker, {"op": "prefill", "messages": _plain(messages)})
         return int(reply.item["computed"])
 
-    async def generate(self, messages: tuple[Message, ...], max_tokens: int) -> AsyncGenerator[str, None]:
-        """Yield the reply piece by piece."""
-        header = {"op": "generate", "messages": _plain(messages), "max_tokens": max_tokens}
+    async def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+    ) -> AsyncGenerator[str, None]:
+        """Yield the reply piece by piece; what goes on after `begun` if that is given."""
+        header = {"op": "generate", "messages": _plain(messages), "max_tokens": max_tokens, "begun": begun}
         async with contextlib.aclosing(self._worker.request(header)) as replies:
             async for reply in replies:
                 yield reply.item["text"]
+
+    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+        """Return the probability that a sentence ends right after the last message's text."""
+        reply = await _only(self._worker, {"op": "end", "messages": _plain(messages)})
+        return float(reply.item["probability"])
 
     async def next_probabilities(self, messages: tuple[Message, ...], candidates: tuple[str, ...]) -> tuple[float, ...]:
         """Return how probable each candidate is after the last message's text."""
@@ -52,25 +59,38 @@ class WorkerSlm:
         return tuple(reply.item["probabilities"])
 
 
+class WorkerTurn:
+    """How the user's voice sounds at a pause, judged in a worker."""
+
+    def __init__(self, worker: Supervisor) -> None:
+        self._worker = worker
+
+    async def judge(self, pcm: Pcm) -> VoiceEnd:
+        """Return how the voice ended."""
+        reply = await _only(self._worker, {"op": "judge"}, pcm.tobytes())
+        return VoiceEnd(**reply.item)
+
+
 class WorkerTts:
     """Clauses to speech in a worker."""
 
     def __init__(self, worker: Supervisor) -> None:
         self._worker = worker
 
-    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Pcm, None]:
+    async def synthesize(self, text: str, *, first: bool) -> AsyncGenerator[Speech, None]:
         """Yield the clause's audio as it is made."""
         header = {"op": "synthesize", "text": text, "first": first}
         async with contextlib.aclosing(self._worker.request(header)) as replies:
             async for reply in replies:
-                yield np.frombuffer(reply.payload, np.int16)
+                yield Speech(np.frombuffer(reply.payload, np.int16), tuple(reply.item["word_ends"]))
 
 
 async def _only(worker: Supervisor, header: Header, payload: bytes = b"") -> Reply:
     async with contextlib.aclosing(worker.request(header, payload)) as replies:
-        async for reply in replies:
-            return reply
-    raise EngineError("the worker gave no answer.")
+        answers = [reply async for reply in replies]  # to the end, so that leaving does not count as a cancel
+    if not answers:
+        raise EngineError("the worker gave no answer.")
+    return answers[0]
 
 
 def _plain(messages: tuple[Message, ...]) -> list[list[str]]:

@@ -13,6 +13,7 @@ from voicebot.clock import Clock
 from voicebot.config.box import WorkerSettings
 from voicebot.errors import EngineError, WorkerDiedError
 from voicebot.events import Observer, WorkerChanged
+from voicebot.latency.work import charged_to
 from voicebot.workers.process import End, Reply, WorkerProcess
 from voicebot.workers.wire import Header, encode, read_frame
 
@@ -95,7 +96,7 @@ class Supervisor:
             life.free_flags.put_nowait(flag)  # for the next one that waits, to find out the same
             raise self._died()
         number, self._next_number = self._next_number, self._next_number + 1
-        replies = life.ask(number, flag)
+        replies = life.ask(number, flag, charged_to.get())
         try:
             # Without drain(), which would wait without end for a process that hangs.
             life.writer.write(encode({**header, "id": number, "flag": flag}, payload))
@@ -181,7 +182,8 @@ class Supervisor:
                 if "item" in header:
                     life.deliver(header["id"], Reply(header["item"], payload))
                 else:
-                    life.finish(header["id"], EngineError(header["reason"]) if "reason" in header else None)
+                    error = EngineError(header["reason"]) if "reason" in header else None
+                    life.finish(header["id"], error, header["cpu_s"], cancelled=header["end"] != "done")
         except WorkerDiedError as error:
             return str(error)
         code = await life.process.wait()

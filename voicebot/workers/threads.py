@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from voicebot.config.box import CoreSettings
+
+TURN_THREADS: Final = 1
+"""Of the end-of-turn model: it runs while recognition has the other cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Threads of the heavy stages."""
+    """Threads of the heavy stages whose number depends on the box."""
 
     asr: int
     slm: int
@@ -36,4 +39,4 @@ class Threads:
 
     def of(self, stage: str) -> int:
         """Return the threads of the stage with that name."""
-        return {"asr": self.asr, "slm": self.slm, "tts": self.tts}[stage]
+        return {"asr": self.asr, "slm": self.slm, "tts": self.tts, "turn": TURN_THREADS}[stage]

@@ -16,6 +16,7 @@ from voicebot.engines.protocols import Cancel, Message
 from voicebot.errors import EngineError
 
 _log = logging.getLogger(__name__)
+_SENTENCE_ENDS: Final = (".", "?", "!")
 _MARK: Final = "\ufffc"
 """Stands for a text whose place in the rendered conversation is looked for; nobody says it."""
 
@@ -28,15 +29,22 @@ class LlamaEngine:
         self._slot = Slot(self._weights, settings.context_tokens, threads, prefill_threads)
         self._left_out: tuple[Message, ...] = ()
         self._sampler = Sampler(settings, self._weights.vocabulary_size)
+        signs = [self._weights.tokens(sign, begin=False)[0] for sign in _SENTENCE_ENDS]
+        self._ends = sorted({*signs, *self._weights.reply_ends()})
 
     def prefill(self, messages: tuple[Message, ...], cancel: Cancel) -> int:
         """Compute the conversation so far; returns how many tokens were not known already."""
-        return self._slot.advance_to(self._fit(messages, self._closed, room=1), cancel)
+        render = self._unfinished if messages[-1].role == "user" else self._closed  # the user may go on
+        return self._slot.advance_to(self._fit(messages, render, room=1), cancel)
 
-    def generate(self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel) -> Iterator[str]:
+    def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel, begun: str = ""
+    ) -> Iterator[str]:
         """Yield the reply piece by piece, until the model ends it or `max_tokens` are reached."""
-        self._sampler.reset()
-        self._slot.advance_to(self._fit(messages, self._answered, room=max_tokens), cancel)
+        beginning = self._weights.tokens(begun, begin=False) if begun else []
+        self._sampler.reset(beginning)
+        prompt = self._fit(messages, self._answered, room=max_tokens + len(beginning))
+        self._slot.advance_to(prompt + beginning, cancel)
         text = TextStream()
         for count in range(max_tokens):
             token = self._sampler.next_token(self._slot)
@@ -55,6 +63,11 @@ class LlamaEngine:
         probabilities = self._slot.probabilities()
         first_tokens = [self._weights.tokens(candidate, begin=False)[0] for candidate in candidates]
         return tuple(float(probabilities[token]) for token in first_tokens)
+
+    def end_probability(self, messages: tuple[Message, ...], cancel: Cancel) -> float:
+        """Return the probability that a sentence ends, or the message, right after the last message's text."""
+        self._slot.advance_to(self._fit(messages, self._unfinished, room=1), cancel)
+        return float(self._slot.probabilities()[self._ends].sum())
 
     def close(self) -> None:
         """Free all memory."""

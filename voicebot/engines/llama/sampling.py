@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import llama_cpp
 
 from voicebot.config.pipeline import SlmSettings
@@ -33,9 +35,11 @@ class Sampler:
         for step in steps:
             llama_cpp.llama_sampler_chain_add(self._chain, step)
 
-    def reset(self) -> None:
-        """Forget the last request's tokens."""
+    def reset(self, begun: Sequence[int] = ()) -> None:
+        """Forget the last request's tokens; the reply begins with those of `begun`."""
         llama_cpp.llama_sampler_reset(self._chain)
+        for token in begun:
+            llama_cpp.llama_sampler_accept(self._chain, token)
 
     def next_token(self, slot: Slot) -> int:
         """Choose the token that follows what the slot holds."""

@@ -79,6 +79,11 @@ class Weights:
         """Return whether the token says that the reply is over."""
         return bool(llama_cpp.llama_vocab_is_eog(self.vocabulary, token))
 
+    def reply_ends(self) -> list[int]:
+        """Return the model's own tokens for the end of a message and of everything, as far as it has them."""
+        tokens = (llama_cpp.llama_vocab_eot(self.vocabulary), llama_cpp.llama_vocab_eos(self.vocabulary))
+        return [token for token in tokens if token >= 0]
+
     def close(self) -> None:
         """Free the weights. No slot may be in use."""
         llama_cpp.llama_model_free(self.handle)
