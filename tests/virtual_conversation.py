@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from voicebot.audio_io.replay import ReplayPort
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.daemon import scripted_stages
-from voicebot.engines.protocols import Cancel, Message, Speech
+from voicebot.engines.protocols import Cancel, Message, Speech, Transcript
 from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, ScriptedTurn, hum
 from voicebot.errors import EngineError
 from voicebot.events import Event, StateChanged, TurnEnded
@@ -109,9 +110,21 @@ class HearingRecognizer(ScriptedRecognizer):
 
     heard: list[Pcm] = field(default_factory=list)
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Any:
+    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
         self.heard.append(pcm)
         return super().transcribe(pcm, cancel, thorough=thorough)
+
+
+@dataclass
+class DoubtfulRecognizer(ScriptedRecognizer):
+    """Is as sure of the words as it is told."""
+
+    script: Callable[[Pcm], str] = understood
+    sure: Callable[[str], float] = lambda _: -0.1
+
+    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
+        transcript = super().transcribe(pcm, cancel, thorough=thorough)
+        return replace(transcript, mean_logprob=self.sure(transcript.text))
 
 
 class _Log(logging.Handler):
@@ -130,6 +143,8 @@ class Talk:
         self.events: list[Event] = []
         self.played: list[Played] = []
         self.state_at: list[tuple[int, str]] = []
+        self.remembered: list[int] = []
+        """How many exchanges the history had after each event."""
         self.log = _Log()
         self.port = ReplayPort(CLOCK, record=True)
         self.session = Session("talk", self.port, stages, settings, self._observe)
@@ -138,6 +153,7 @@ class Talk:
 
     def _observe(self, event: Event) -> None:
         self.events.append(event)
+        self.remembered.append(len(self.session.history.exchanges))
         if isinstance(event, StateChanged):
             self.state_at.append((event.at_sample, event.state))
 
@@ -250,7 +266,12 @@ def converse(
         try:
             async with talk.port:
                 running = asyncio.create_task(talk.session.run(), name="session")
-                await script(talk)
+                running.add_done_callback(functools.partial(_give_up_after, scripted=asyncio.current_task()))
+                try:
+                    await script(talk)
+                except asyncio.CancelledError:
+                    await running  # which has failed, and says why
+                    raise
                 talk.port.end()
                 try:
                     async with asyncio.timeout(PATIENCE_S):
@@ -264,6 +285,11 @@ def converse(
         return talk
 
     return run_virtual(main())
+
+
+def _give_up_after(session: asyncio.Task[None], scripted: asyncio.Task[Any] | None) -> None:
+    if scripted is not None and not session.cancelled() and session.exception() is not None:
+        scripted.cancel()
 
 
 def voiced(pcm: Pcm) -> Pcm:

@@ -43,6 +43,27 @@ def test_a_turn_that_ended_before_its_words_were_known_is_not_remembered() -> No
     assert history.messages("hello") == (SYSTEM, Message("user", "hello"))
 
 
+def test_words_that_were_asked_back_are_known_until_the_next_exchange() -> None:
+    history = History("Be brief.")
+    assert history.asked_back is None
+    history.add("hello", "Hi there.")
+    assert history.asked_back is None
+    history.add("kumquat", "Sorry, did you say: kumquat?", unsure=True)
+    assert history.asked_back == "kumquat"
+    assert history.messages("yes")[-2:] == (
+        Message("assistant", "Sorry, did you say: kumquat?"),
+        Message("user", "yes"),
+    )
+    history.add("kumquat", "It is a fruit.")
+    assert history.asked_back is None
+
+
+def test_a_question_back_that_nobody_heard_was_not_asked() -> None:
+    history = History("Be brief.")
+    history.add("kumquat", "", unsure=True)
+    assert history.asked_back is None
+
+
 def test_days_of_conversation_keep_only_the_newest_exchanges() -> None:
     history = History("Be brief.")
     for number in range(1000):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from voicebot.audio import Pcm, samples_from_ms, silence
-from voicebot.bench.pauses import Attempt, as_report, attempt, paused_clips
+from voicebot.bench.pauses import Attempt, PausedClip, as_report, attempt, paused_clips
 from voicebot.bench.word_times import WordBoundary
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.load import load_settings
@@ -35,7 +35,7 @@ class CountingAsr:
 
 
 def made(boundaries: list[WordBoundary], count: int, seed: int = 1) -> list[Clip]:
-    return asyncio.run(paused_clips(CountingAsr(), [CLIP], [boundaries], count, seed))
+    return [one.clip for one in asyncio.run(paused_clips(CountingAsr(), [CLIP], [boundaries], count, seed))]
 
 
 def test_pauses_are_at_word_boundaries_and_of_the_lengths_asked_for() -> None:
@@ -65,7 +65,7 @@ def tried(clip: Clip, end_probability: float) -> Attempt:
     model = ScriptedModel(finished=lambda messages: 1.0 if messages[-1].content.endswith("three") else end_probability)
     clock = LoopClock()
     stages = scripted_stages(clock, recognizer, model)
-    return run_virtual(attempt(clip, "pause-1", load_settings("scripted"), stages, clock, ignore))
+    return run_virtual(attempt(PausedClip(clip, FIRST), "pause-1", load_settings("scripted"), stages, clock, ignore))
 
 
 def test_who_is_waited_for_is_answered_whole() -> None:
@@ -83,8 +83,15 @@ def test_a_reply_in_the_pause_is_a_false_cut_in() -> None:
     report = as_report(attempts)
     assert (report["pauses"], report["false_cut_ins"], report["false_cut_in_share"]) == (1, 1, 1.0)
     assert report["voice_to_voice_ms"]["p50"] is None
+    assert (report["between_sentences"], report["false_cut_ins_between_sentences"]) == (0, 0)
     assert report["cut_in_on"][0]["file"] == "paused.wav"
+    assert report["cut_in_on"][0]["pause"] == "One ... two,"
     assert report["cut_in_on"][0]["turns"][0] == "one"
+
+
+def test_a_pause_after_a_full_stop_is_between_sentences() -> None:
+    assert PausedClip(CLIP, WordBoundary(0, " number. ", " Please")).ends_sentence
+    assert not PausedClip(CLIP, FIRST).ends_sentence
 
 
 def test_no_attempts_are_no_figures() -> None:

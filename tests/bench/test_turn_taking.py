@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.virtual_scenario import Act
 from voicebot.audio import ms_from_samples, samples_from_ms
-from voicebot.bench.turn_taking import over_limit, turn_taking
+from voicebot.bench.turn_taking import over_limit, turn_taking, word_error_rate
 from voicebot.events import Interrupted
 from voicebot.replay import Conversation
 
@@ -75,6 +77,16 @@ def test_an_interruption_that_did_not_stop_the_reply_is_missed(act: Act) -> None
 def test_who_speaks_after_the_reply_interrupts_nothing(act: Act) -> None:
     later = over_reply("interruption", "Stop.").replace("reply starts", "reply ends")
     assert turn_taking([act(later).conversation])["missed_interruptions"] == 0
+
+
+def test_word_errors_are_of_requests_of_which_it_is_known_what_was_said(act: Act) -> None:
+    conversation = act(f"{ASK}[[clip]]\nfile = 'hum.wav'\nafter = 'reply ends'").conversation
+    assert word_error_rate([conversation]) == 0
+    conversation.ended[:] = [replace(conversation.ended[0], user="What was it?")]
+    assert word_error_rate([conversation]) == pytest.approx(1 / 3, abs=0.001)
+    conversation.ended.clear()
+    assert word_error_rate([conversation]) == 1
+    assert word_error_rate([]) is None
 
 
 def test_figures_beyond_their_limit_are_named() -> None:

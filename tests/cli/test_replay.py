@@ -147,7 +147,7 @@ def test_a_scenario_is_a_conversation_of_its_own_and_says_whether_it_came_out(
 ) -> None:
     result = run("replay", "--pipeline", "scripted", clips, scenario, "--out", "heard", "--json").json()
     assert result["scenarios"] == [
-        {"file": str(scenario), "session": "replay-2-speech", "met": True, "missed": []},
+        {"file": str(scenario), "session": "replay-2-speech", "met": True, "missed": [], "wer": 0.0},
     ]
     assert [turn["session"] for turn in result["turns"]] == ["replay-1", "replay-1", "replay-2-speech"]
     assert sorted(path.name for path in (tmp_path / "heard").iterdir()) == ["replay-1.wav", "replay-2-speech.wav"]

@@ -8,8 +8,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pytest
-
 from tests.virtual_conversation import CLOCK, settings, tasks_left
 from voicebot.assistant.history import History
 from voicebot.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, Pcm, samples_from_ms
@@ -18,14 +16,14 @@ from voicebot.clock import run_virtual
 from voicebot.engines.protocols import Message, Speech, Transcript, VoiceEnd
 from voicebot.engines.scripted import LoudnessDetector, hum
 from voicebot.errors import EngineError
-from voicebot.events import Event, ReplyAudible, Transcribed
-from voicebot.latency.work import Work, WorkLedger, charged_to
+from voicebot.events import Event
+from voicebot.latency.work import WorkLedger, charged_to
 from voicebot.pipeline.draft import Draft
 from voicebot.pipeline.recognize import Recognized
 from voicebot.pipeline.revision import Revision, Surroundings
 from voicebot.pipeline.rules import barge_in_rules
 from voicebot.pipeline.stages import Stages
-from voicebot.turn.endpoint import Evidence, Voice
+from voicebot.turn.endpoint import Evidence
 from voicebot.turn.table import TurnEvent
 
 QUESTION = hum(SAMPLE_RATE_HZ)

@@ -208,9 +208,7 @@ def test_a_reply_that_fails_while_a_noise_is_heard_is_apologised_for(state: Stat
     assert talk.states[-1] == "idle"
 
 
-@pytest.mark.parametrize(
-    ("state", "over_ms"), [(State.PAUSED, 700), (State.WEIGHING, 300)], ids=str
-)
+@pytest.mark.parametrize(("state", "over_ms"), [(State.PAUSED, 700), (State.WEIGHING, 300)], ids=str)
 def test_who_has_interrupted_a_reply_that_then_fails_is_answered_and_hears_no_apology(
     state: State, over_ms: int
 ) -> None:

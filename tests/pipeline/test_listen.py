@@ -138,6 +138,27 @@ def test_while_awake_the_detector_sees_every_sample_once(chunk: int) -> None:
     assert len(sound) - len(shown) < chunk
 
 
+def test_the_first_sign_of_speech_comes_with_the_first_loud_chunk_and_fades(microphone: Microphone) -> None:
+    microphone.silence_ms(1000)
+    events = microphone.hear_all(np.concatenate((hum(samples_from_ms(30)), silence(samples_from_ms(200)))))
+    assert [heard.event for heard in events] == [SIGN, FADED]
+    assert abs(events[0].at_sample - samples_from_ms(1000)) <= microphone.detector.chunk_samples
+
+
+class FaintDetector(CountingDetector):
+    """Is only fairly sure of loud chunks."""
+
+    def probability(self, pcm: Pcm) -> float:
+        return 0.7 * super().probability(pcm)
+
+
+def test_what_may_be_our_own_voice_has_to_be_surer() -> None:
+    microphone = Microphone(FaintDetector())
+    sound = np.concatenate((hum(samples_from_ms(600)), silence(samples_from_ms(1000))))
+    assert [heard.event for heard in microphone.hear_all(sound, echo=True)] == [SIGN, FADED]
+    assert [heard.event for heard in microphone.hear_all(sound)] == [SIGN, STARTED, CONFIRMED, SOFT_END, END]
+
+
 def test_the_audio_of_an_utterance_can_be_taken_back(microphone: Microphone) -> None:
     microphone.silence_ms(1000)
     spoken = hum(samples_from_ms(600))

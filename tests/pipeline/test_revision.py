@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-IMPORTS
+import asyncio
+
+import pytest
+
+from tests.pipeline.revision_scene import Engines, Scene, on_scene
+from tests.virtual_conversation import CLOCK
+from voicebot.audio import SAMPLE_RATE_HZ, Pcm, samples_from_ms
+from voicebot.engines.protocols import Transcript
+from voicebot.events import ReplyAudible, Transcribed
+from voicebot.pipeline.recognize import Recognized
+from voicebot.turn.endpoint import Evidence
+from voicebot.turn.table import TurnEvent
 
 
 def test_it_works_ahead_but_is_silent_until_it_is_committed() -> None:

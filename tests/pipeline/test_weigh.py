@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-IMPORTS
+import asyncio
+
+import pytest
+
+from tests.pipeline.revision_scene import Engines, Scene, on_scene
+from tests.virtual_conversation import CLOCK
+from voicebot.audio import Pcm
+from voicebot.engines.protocols import VoiceEnd
+from voicebot.pipeline.weigh import unfinished
+from voicebot.turn.endpoint import Evidence, Voice
+from voicebot.turn.table import TurnEvent
 
 
 def test_the_evidence_is_of_the_text_and_the_voice_and_comes_when_both_are_known() -> None:
@@ -13,7 +23,7 @@ def test_the_evidence_is_of_the_text_and_the_voice_and_comes_when_both_are_known
         scene.revision.cancel()
 
     on_scene(script, engines := Engines(), voice=True)
-    assert engines.calls[:3] == ["asr", "slm", "turn"]
+    assert sorted(engines.calls[:3]) == ["asr", "slm", "turn"]
 
 
 @pytest.mark.parametrize(("voice", "fails"), [(False, ""), (True, "turn")])
@@ -66,3 +76,17 @@ def test_once_it_is_committed_nothing_is_weighed_any_more() -> None:
         assert engines.running == []
         assert scene.evidence == []
         assert [event for event, _ in scene.reports] == [TurnEvent.REPLY_AUDIBLE, TurnEvent.REPLY_ENDED]
+
+
+@pytest.mark.parametrize(
+    ("text", "open_text"),
+    [
+        ("What is the capital of.", "What is the capital of"),
+        ("Really?!", "Really"),
+        ("Set a timer for…", "Set a timer for"),
+        ("It costs 3.50", "It costs 3.50"),
+        ("Well, ", "Well,"),
+    ],
+)
+def test_the_model_is_asked_about_words_that_could_go_on(text: str, open_text: str) -> None:
+    assert unfinished(text) == open_text

@@ -20,6 +20,7 @@ RULES = ActivityRules(
     speech_probability=0.5,
     silence_probability=0.3,
     echo_probability=0.8,
+    silence_drop_db=20.0,
     onset_ms=30,
     confirm_ms=100,
     soft_end_ms=50,
@@ -39,13 +40,13 @@ class Microphone:
         self.chunks = 0
         self.events: list[tuple[TurnEvent, int, float]] = []
 
-    def hear(self, probabilities: Iterable[float], *, echo: bool = False) -> list[TurnEvent]:
+    def hear(self, probabilities: Iterable[float], *, level_dbfs: float = 0.0, echo: bool = False) -> list[TurnEvent]:
         """Return the events that came meanwhile, but for signs of speech."""
         before = len(self.events)
         for probability in probabilities:
             start = self.chunks * CHUNK
             self.chunks += 1
-            self._keep(self.activity.hear(start, self.chunks * CHUNK, probability, echo=echo))
+            self._keep(self.activity.hear(start, self.chunks * CHUNK, probability, level_dbfs, echo=echo))
         return [event for event, _, _ in self.events[before:] if event not in {SIGN, FADED}]
 
     def speech(self, chunks: int) -> list[TurnEvent]:
@@ -181,6 +182,23 @@ def test_the_longest_turn_counts_its_pauses(microphone: Microphone) -> None:
     assert microphone.speech(20) == [STARTED, CONFIRMED, SOFT_END, END]
 
 
+def test_what_was_heard_before_the_turn_does_not_count_for_its_length(microphone: Microphone) -> None:
+    microphone.speech(150)
+    microphone.silence(10)
+    microphone.speech(10)
+    microphone.activity.turn_began(160 * CHUNK)
+    assert microphone.speech(189) == []
+    assert microphone.speech(1) == [SOFT_END, END]
+
+
+def test_a_turn_that_has_ended_does_not_begin_again(microphone: Microphone) -> None:
+    microphone.speech(20)
+    microphone.silence(20)
+    microphone.activity.turn_began(0)
+    assert not microphone.activity.near_speech
+    assert microphone.silence(100) == []
+
+
 class TestSigns:
     def test_one_chunk_is_a_sign_and_it_fades_after_the_onset(self, microphone: Microphone) -> None:
         microphone.hear([0.0, 0.4, *[0.0] * 20])
@@ -202,6 +220,39 @@ class TestSigns:
         microphone.hear([0.39] * 100)
         assert microphone.events == []
         assert not microphone.activity.near_speech
+
+
+class TestLevel:
+    """A stretch far below the voice before it is silence, whatever the detector still believes."""
+
+    def speak(
+        self, microphone: Microphone, chunks: int, level_dbfs: float, probability: float = 1.0
+    ) -> list[TurnEvent]:
+        return microphone.hear([probability] * chunks, level_dbfs=level_dbfs)
+
+    def test_a_pause_is_known_before_the_detector_believes_it(self, microphone: Microphone) -> None:
+        assert self.speak(microphone, 20, -20) == [STARTED, CONFIRMED]
+        assert self.speak(microphone, 5, -45) == [SOFT_END]
+        assert microphone.activity.speech_end_sample == 20 * CHUNK
+
+    def test_soft_sounds_are_no_pause(self, microphone: Microphone) -> None:
+        self.speak(microphone, 20, -20)
+        assert self.speak(microphone, 50, -39) == []
+
+    def test_a_cry_is_forgotten_while_somebody_speaks_on(self, microphone: Microphone) -> None:
+        self.speak(microphone, 20, -39)
+        self.speak(microphone, 1, 0)
+        assert self.speak(microphone, 4, -39) == []
+        for _ in range(3):
+            self.speak(microphone, 1, -19)
+            assert SOFT_END not in self.speak(microphone, 4, -39)
+        self.speak(microphone, 70, -19)
+        assert self.speak(microphone, 20, -39) == []
+
+    def test_how_loud_an_earlier_turn_was_does_not_matter(self, microphone: Microphone) -> None:
+        self.speak(microphone, 20, -10)
+        self.speak(microphone, 20, -70, 0.0)
+        assert self.speak(microphone, 10, -50) == [STARTED, CONFIRMED]
 
 
 class TestEcho:

@@ -60,7 +60,7 @@ class FakeSession:
     def hear(self, probability: float, chunks: int) -> None:
         for _ in range(chunks):
             start, self.chunks = self.chunks * CHUNK, self.chunks + 1
-            self.happened(self.activity.hear(start, start + CHUNK, probability))
+            self.happened(self.activity.hear(start, start + CHUNK, probability, 60 * probability - 60))
 
     def happened(self, events: list[VoiceEvent]) -> None:
         for heard in events:
@@ -138,6 +138,7 @@ def rules(draw: st.DrawFn) -> ActivityRules:
         speech_probability=speech,
         silence_probability=silence,
         echo_probability=draw(st.floats(0.05, 0.95)),
+        silence_drop_db=draw(st.floats(3, 60)),
         onset_ms=draw(st.integers(32, 200)),
         confirm_ms=draw(st.integers(32, 600)),
         soft_end_ms=draw(st.integers(32, 400)),

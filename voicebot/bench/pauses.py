@@ -40,9 +40,22 @@ _WORD_ERRORS: Final = 0.2
 """The share of the words that may be recognised otherwise with the pause than without it."""
 
 
+@dataclass(frozen=True, slots=True)
+class PausedClip:
+    """A clip with a pause in it, and between which words."""
+
+    clip: Clip
+    boundary: WordBoundary
+
+    @property
+    def ends_sentence(self) -> bool:
+        """Whether a sentence was over before the pause, by the recogniser's punctuation."""
+        return self.boundary.before.rstrip().endswith((".", "?", "!"))
+
+
 async def paused_clips(
     asr: Asr, clips: Sequence[Clip], boundaries: Sequence[Sequence[WordBoundary]], count: int, seed: int
-) -> list[Clip]:
+) -> list[PausedClip]:
     """Return `count` clips with a pause in them, the same by seed; none when no clip has a word boundary.
 
     `boundaries`: those of each clip. Where there are too few, some get several pauses, in a clip each. What is said is
@@ -50,19 +63,20 @@ async def paused_clips(
     """
     random = np.random.default_rng(seed)
     places = [(clip, boundary) for clip, found in zip(clips, boundaries, strict=True) for boundary in found]
-    cuts: list[tuple[Clip, int]] = []
+    cuts: list[tuple[Clip, int, WordBoundary]] = []
     for number in random.permutation(len(places)):
         clip, boundary = places[number]
         at_sample = _quiet_moment(clip.pcm, boundary.sample)
         if at_sample is not None and await _parts_two_words(asr, clip.pcm, at_sample, boundary):
-            cuts.append((clip, at_sample))
+            cuts.append((clip, at_sample, boundary))
         if len(cuts) == count:
             break
-    said = {clip.file: " ".join(await _words(asr, clip.pcm)) for clip, _ in cuts}
-    return [
-        _paused(clip, at_sample, float(random.uniform(_SHORTEST_MS, _LONGEST_MS)), said[clip.file], seed)
-        for clip, at_sample in itertools.islice(itertools.cycle(cuts), count)
-    ]
+    said = {clip.file: " ".join(await _words(asr, clip.pcm)) for clip, _, _ in cuts}
+    made: list[PausedClip] = []
+    for clip, at_sample, boundary in itertools.islice(itertools.cycle(cuts), count):
+        pause_ms = float(random.uniform(_SHORTEST_MS, _LONGEST_MS))
+        made.append(PausedClip(_paused(clip, at_sample, pause_ms, said[clip.file], seed), boundary))
+    return made
 
 
 def _paused(clip: Clip, at_sample: int, pause_ms: float, says: str, seed: int) -> Clip:
@@ -88,7 +102,7 @@ async def _words(asr: Asr, pcm: Pcm) -> list[str]:
 class Attempt:
     """One clip with a pause, and the conversation in which it was all that was said."""
 
-    clip: Clip
+    paused: PausedClip
     conversation: Conversation
 
     @property
@@ -101,7 +115,7 @@ class Attempt:
     @property
     def whole(self) -> bool:
         """Whether all of it was recognised in one turn."""
-        words = self.clip.says.split()
+        words = self.paused.clip.says.split()
         texts = [turn.user for turn in self.conversation.ended]
         return len(texts) == 1 and word_errors(words, normalise(texts[0])) <= _WORD_ERRORS * len(words)
 
@@ -115,13 +129,13 @@ class Attempt:
 
 
 async def attempt(
-    clip: Clip, name: str, settings: Settings, stages: Stages, clock: Clock, observer: Observer
+    paused: PausedClip, name: str, settings: Settings, stages: Stages, clock: Clock, observer: Observer
 ) -> Attempt:
     """Say a clip in a conversation of its own, and stop the reply soon after it has begun."""
 
     async def script(conversation: Conversation) -> None:
         await clock.sleep_s(_BEFORE_S)
-        conversation.say(clip)
+        conversation.say(paused.clip)
         end_s = conversation.spoken[0].end_sample / SAMPLE_RATE_HZ
         await clock.sleep_s(end_s - conversation.port.now_sample() / SAMPLE_RATE_HZ)
         with contextlib.suppress(TimeoutError):
@@ -129,24 +143,26 @@ async def attempt(
                 await conversation.speaking.wait()
                 await clock.sleep_s(_HEARD_S)
 
-    return Attempt(clip, await hold(name, settings, stages, clock, observer, script))
+    return Attempt(paused, await hold(name, settings, stages, clock, observer, script))
 
 
 def as_report(attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """Return the figures over all attempts."""
+    """Return the figures over all attempts; those with a pause between two sentences are counted beside as well."""
     times = [attempt.voice_to_voice_ms for attempt in attempts]
     cut_in = [attempt for attempt in attempts if attempt.cut_in]
     return {
         "pauses": len(attempts),
         "false_cut_ins": len(cut_in),
         "false_cut_in_share": round(len(cut_in) / max(1, len(attempts)), 3),
+        "between_sentences": sum(attempt.paused.ends_sentence for attempt in attempts),
+        "false_cut_ins_between_sentences": sum(attempt.paused.ends_sentence for attempt in cut_in),
         "in_one_turn_share": round(sum(attempt.whole for attempt in attempts) / max(1, len(attempts)), 3),
         "unanswered": sum(not attempt.conversation.ended for attempt in attempts),
         "voice_to_voice_ms": summary([time_ms for time_ms in times if time_ms is not None]),
         "cut_in_on": [
             {
-                "file": attempt.clip.file.name,
-                "said": attempt.clip.says,
+                "file": attempt.paused.clip.file.name,
+                "pause": f"{attempt.paused.boundary.before.strip()} ... {attempt.paused.boundary.after.strip()}",
                 "turns": [turn.user for turn in attempt.conversation.ended],
             }
             for attempt in cut_in

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from voicebot.audio import first_audible_sample, ms_from_samples, samples_from_ms
+from voicebot.bench.wer import normalise, word_errors
 from voicebot.events import TurnCommitted
 from voicebot.latency.percentiles import summary
 from voicebot.replay import Conversation, Spoken, turns_of
@@ -68,7 +69,21 @@ def turn_taking(conversations: Sequence[Conversation]) -> dict[str, Any]:
         "false_interruptions": sum(map(_false_interruptions, conversations)),
         "missed_interruptions": sum(map(_missed_interruptions, conversations)),
         "resumes": sum(len(conversation.resumed) for conversation in conversations),
+        "wer": word_error_rate(conversations),
     }
+
+
+def word_error_rate(conversations: Sequence[Conversation]) -> float | None:
+    """Return the share of wrong words in what was heard of requests; None where it is not known what was said."""
+    errors = words = 0
+    for conversation in conversations:
+        for spoken in conversation.spoken:
+            if spoken.clip.says and spoken.clip.role == "request":
+                said = normalise(spoken.clip.says)
+                users = [turn.user for turn in conversation.ended if conversation.source(turn) is spoken]
+                errors += word_errors(said, normalise(" ".join(users)))
+                words += len(said)
+    return round(errors / words, 3) if words else None
 
 
 def _commits(conversation: Conversation, spoken: Spoken) -> list[int]:

@@ -17,7 +17,7 @@ def repeated(clips: Sequence[Clip], turns: int) -> list[Clip]:
 
 
 def recomputed_ms(conversation: Conversation) -> list[float | None]:
-    """Return voice to voice of each clip from the recording alone; None where there is no reply.
+    """Return the time to the first sound after each clip from the recording alone; None where there is none.
 
     It runs from the last voiced sample of the clip in the user's channel to the first audible one after it in the
     reply's.
@@ -37,10 +37,11 @@ def check(result: dict[str, Any], conversations: Sequence[Conversation], limits_
     """Return the figures that have limits, their limits, how far recording and report differ, and what failed."""
     turns = result["turns"]
     reported = [turn["voice_to_voice_ms"] for turn in turns]
+    first_sounds = [turn["voice_to_voice_ms"] if turn["opener_ms"] is None else turn["opener_ms"] for turn in turns]
     recorded = [value for conversation in conversations for value in recomputed_ms(conversation)]
     differences = [
         abs(one - other)
-        for one, other in zip(reported, recorded, strict=False)
+        for one, other in zip(first_sounds, recorded, strict=False)
         if one is not None and other is not None
     ]
     asr = summary([turn["stage_ms"]["asr"] for turn in turns if "asr" in turn["stage_ms"]])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
+from voicebot.audio import SAMPLE_RATE_HZ, Pcm
 from voicebot.audio_io.wav import read_wav
 from voicebot.clock import Clock
 from voicebot.config.load import Settings
 from voicebot.daemon import all_scripted, scripted_stages
-from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer
+from voicebot.engines.protocols import Cancel, Speech
+from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, hum
 from voicebot.engines.silero import SileroDetector
 from voicebot.engines.webrtc_gate import WebRtcGate
 from voicebot.errors import UsageError
@@ -50,6 +54,12 @@ def read_parts(files: Sequence[Path], *, fresh: bool = False) -> list[Part]:
     return [*([[clip] for clip in clips] if fresh else [clips] if clips else []), *scenarios]
 
 
+def without_openers(settings: Settings) -> Settings:
+    """Return the settings with nothing that is played to cover a wait."""
+    openers = settings.pipeline.openers.model_copy(update={"enabled": False})
+    return settings.with_pipeline(settings.pipeline.model_copy(update={"openers": openers}))
+
+
 async def hold_parts(
     settings: Settings,
     stages: Stages,
@@ -78,14 +88,30 @@ async def hold_parts(
     return held
 
 
+@dataclass
+class _BorrowedVoice(ScriptedSynthesizer):
+    """Speaks in somebody's voice, whatever the text: the echo of a hum would tell a canceller nothing."""
+
+    voice: Pcm = field(default_factory=lambda: hum(SAMPLE_RATE_HZ))
+
+    def synthesize(self, text: str, *, first: bool, cancel: Cancel) -> Iterator[Speech]:
+        """Yield the voice over and over, for as long as the text takes."""
+        for speech in super().synthesize(text, first=first, cancel=cancel):
+            yield replace(speech, pcm=np.resize(self.voice, len(speech.pcm)))
+
+
 def _acting(scenario: Scenario, words: ScriptedWords, settings: Settings, clock: Clock) -> Stages:
     """Return scripted engines that know the scenario, behind the real voice detectors: its clips are real voices."""
     reply, endpoint = scenario.content.scripted.reply, settings.pipeline.endpoint
+    synthesizer = _BorrowedVoice()
+    if scenario.cues:
+        clip = scenario.cues[0].clip
+        synthesizer.voice = clip.pcm[clip.first_voiced : clip.last_voiced]
     model = ScriptedModel(finished=lambda messages: words.finished(messages[-1].content))
     if reply:
         model.script = lambda _: reply
     return replace(
-        scripted_stages(clock, ScriptedRecognizer(words, _RECOGNISER_PACE), model),
+        scripted_stages(clock, ScriptedRecognizer(words, _RECOGNISER_PACE), model, synthesizer),
         make_gate=lambda: WebRtcGate(endpoint.gate_aggressiveness, endpoint.gate_floor_dbfs),
         make_detector=SileroDetector,
     )

@@ -15,8 +15,9 @@ from rich.table import Table
 
 from voicebot.audio_io.wav import write_wav
 from voicebot.bench.expectations import missed
+from voicebot.bench.turn_taking import word_error_rate
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
-from voicebot.cli.conversations import Held, Part, hold_parts, read_parts
+from voicebot.cli.conversations import Held, Part, hold_parts, read_parts, without_openers
 from voicebot.cli.live import LivePrinter
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.load import Settings
@@ -62,8 +63,7 @@ def replay(
     """
     settings = load(pipeline, profile)
     if no_openers:
-        openers = settings.pipeline.openers.model_copy(update={"enabled": False})
-        settings = settings.with_pipeline(settings.pipeline.model_copy(update={"openers": openers}))
+        settings = without_openers(settings)
     if max_tokens is not None:
         slm = settings.pipeline.slm.model_copy(update={"max_tokens": max_tokens})
         settings = settings.with_pipeline(settings.pipeline.model_copy(update={"slm": slm}))
@@ -110,6 +110,7 @@ def judge(performances: Sequence[Performance], *, timed: bool) -> list[dict[str,
             "session": performance.conversation.session.name,
             "met": not found,
             "missed": found,
+            "wer": word_error_rate([performance.conversation]),
         }
         for performance, found in judged
     ]

@@ -23,7 +23,7 @@ from voicebot.pipeline.recent_audio import RecentAudio
 _TAIL_SAMPLES: Final = samples_from_ms(1000)
 """How long after the last sound there may be echo: the longest delay and half a second of reverberation."""
 _REACH_SAMPLES: Final = range(samples_from_ms(2), samples_from_ms(400))
-"""Delays that the canceller finds by itself from its start; it fails at 0 for some voices, below it and above 500 ms."""
+"""Delays that the canceller finds by itself from its start; it fails below 0, at 0 for some voices, above 500 ms."""
 _MOVED_TO_SAMPLES: Final = samples_from_ms(5)
 """Where the echo is put once its delay is known. Little, since a device that plays early tells no more ahead."""
 _WINDOW_SAMPLES: Final = samples_from_ms(320)

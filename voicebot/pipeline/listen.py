@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from voicebot.audio import Frame, Pcm, samples_from_ms
+from voicebot.audio import Frame, Pcm, level_dbfs, samples_from_ms
 from voicebot.engines.protocols import VoiceDetector, VoiceGate
+from voicebot.pipeline.background import Background
 from voicebot.pipeline.recent_audio import RecentAudio
 from voicebot.turn.activity import ActivityRules, VoiceActivity, VoiceEvent
 
@@ -23,6 +24,7 @@ class Listener:
         self._detector = detector
         self._hangover_samples = samples_from_ms(gate_hangover_ms)
         self.activity = VoiceActivity(rules)
+        self._background = Background()
         self._recent = RecentAudio(samples_from_ms(_KEPT_MS))
         self._awake_until = 0
         self._judged_until = 0
@@ -30,6 +32,7 @@ class Listener:
     def hear(self, frame: Frame, *, echo: bool = False) -> list[VoiceEvent]:
         """Take the next frame and return what happened by its end. `echo`: our own voice may be in it."""
         self._recent.append(frame)
+        self._background.hear(frame)
         was_awake = self._awake_until > frame.start_sample or self.activity.near_speech
         if self._gate.opens(frame.pcm):
             self._awake_until = frame.end_sample + self._hangover_samples
@@ -51,7 +54,10 @@ class Listener:
         chunk = self._detector.chunk_samples
         while self._recent.end_sample - self._judged_until >= chunk:
             start, end = self._judged_until, self._judged_until + chunk
-            probability = self._detector.probability(self._recent.read(start, end))
-            events += self.activity.hear(start, end, probability, echo=echo)
+            pcm = self._recent.read(start, end)
+            probability = self._detector.probability(pcm)
+            if not self._background.stands_out(going_on=self.activity.speaking):
+                probability = 0.0  # a murmur in the room
+            events += self.activity.hear(start, end, probability, level_dbfs(pcm), echo=echo)
             self._judged_until = end
         return events

@@ -76,6 +76,7 @@ class Revision:
         self.reply = HeardReply()
         self.marks = Marks()
         self.draft = draft
+        self.weighed_again = False
         self._around = around
         self._pcm = pcm
         self._speech_s = speech_s
@@ -86,6 +87,7 @@ class Revision:
         self._player = Player(around.playback, self, self._on_played)
         self._task: asyncio.Task[None] | None = None
         self._weighing: asyncio.Task[None] | None = None
+        self._evidence: Evidence | None = None
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin the work in a task that the group owns."""
@@ -99,6 +101,12 @@ class Revision:
             self._weighing.cancel()  # there is nothing left to decide, and the reply's end would wait for it
         if self.error is not None:
             self._around.report(self, TurnEvent.FAILED)
+
+    def weigh_again(self, group: asyncio.TaskGroup, pcm: Pcm) -> None:
+        """Judge the voice by more of the audio: the burst of a final "k" comes after a silence of its own."""
+        if self._evidence is not None and self._around.stages.turn is not None:
+            work = self._weigh_again(self._evidence, pcm)
+            self._weighing = group.create_task(work, name=f"turn {self.turn} weighed again")
 
     def cover_wait(self, opener: Callable[[], Pcm | None]) -> None:
         """Play an opener, if there is one, while there is no sound yet of a reply that takes thinking."""
@@ -119,8 +127,9 @@ class Revision:
     def cancel(self) -> None:
         """Stop every part of the work; nothing of it is played after this."""
         self._player.stop()
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._weighing):
+            if task is not None:
+                task.cancel()
 
     def drop(self) -> Draft | None:
         """Cancel it, since the user has gone on; return what the next one may make use of."""
@@ -200,7 +209,14 @@ class Revision:
         text = await weigh_text(around.stages.slm, around.history, draft, said, self._speech_s)
         # Beside the first tokens of the reply, which leave a core free.
         voice = await weigh_voice(around.stages.turn, self._pcm)
-        around.report_evidence(self, replace(text, voice=voice))
+        self._evidence = replace(text, voice=voice)
+        around.report_evidence(self, self._evidence)
+
+    async def _weigh_again(self, evidence: Evidence, pcm: Pcm) -> None:
+        charged_to.set(self._work)
+        voice = await weigh_voice(self._around.stages.turn, pcm)
+        if voice is not None:
+            self._around.report_evidence(self, replace(evidence, voice=voice))
 
     @property
     def source(self) -> str:

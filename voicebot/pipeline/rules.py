@@ -17,6 +17,7 @@ def activity_rules(settings: EndpointSettings, speculation: SpeculationSettings)
         speech_probability=settings.speech_probability,
         silence_probability=settings.silence_probability,
         echo_probability=settings.echo_probability,
+        silence_drop_db=settings.silence_drop_db,
         onset_ms=settings.onset_ms,
         confirm_ms=settings.confirm_ms,
         soft_end_ms=speculation.soft_end_ms,

@@ -54,6 +54,8 @@ class _Turn:
     onset_sample: int
     speech_end_sample: int = 0
     revisions: int = 0
+    in_doubt: bool = False
+    """The evidence asks for a long silence."""
     draft: Draft | None = None
     """What was prepared for a revision that was dropped."""
 
@@ -103,6 +105,7 @@ class Session:
         self._stopped_sample = 0
         self._revision: Revision | None = None
         self._warming: asyncio.Task[None] | None = None
+        self._sensing: asyncio.Task[None] | None = None
         self._dropped_frames = 0
         self._actions: dict[Action, Callable[[int], None]] = {
             Action.OPEN_TURN: self._open_turn,
@@ -133,6 +136,7 @@ class Session:
                 for heard in self._listener.hear(clean, echo=self._front_end.leaking):
                     self._hear(heard)
                 self._look()
+                self._weigh_again()
                 self._cover_wait()
                 self._report_drops()
             self.stop()
@@ -174,7 +178,10 @@ class Session:
 
     def _on_evidence(self, revision: Revision, evidence: Evidence) -> None:
         if revision is self._revision and self.state is State.PENDING:
-            for heard in self._listener.activity.need_silence(self._end_of_turn.needed_ms(evidence)):
+            needed_ms = self._end_of_turn.needed_ms(evidence)
+            self._turn.in_doubt = needed_ms > self._settings.endpoint.doubt_ms
+            _log.debug("%s: %s asks for %.0f ms of silence", self.name, evidence, needed_ms)
+            for heard in self._listener.activity.need_silence(needed_ms):
                 self._hear(heard)
 
     def _look(self) -> None:
@@ -204,6 +211,15 @@ class Session:
             waited = self._port.now_sample() - self._turn.speech_end_sample
             self._revision.cover_wait(lambda: self._openers.due(self._turn.number, waited))
 
+    def _weigh_again(self) -> None:
+        """Once in a long pause, judge the voice with what came after the soft end."""
+        revision, now = self._revision, self._port.now_sample()
+        if revision is None or revision.weighed_again or not self._turn.in_doubt or self.state is not State.PENDING:
+            return
+        if ms_from_samples(now - self._turn.speech_end_sample) >= self._settings.endpoint.weigh_again_ms:
+            revision.weighed_again = True
+            revision.weigh_again(self._group, self._utterance(self._turn.onset_sample, now))
+
     def _on_partial(self, partial: Partial) -> None:
         match self.state:
             case State.PAUSED | State.WEIGHING:
@@ -223,8 +239,8 @@ class Session:
         event = self._overlap.judge(partial, revision, self._onset_sample, ended=ended, text_end=text_end)
         if event is not None:
             self._on(event, self._onset_sample)
-        elif ended and text_end is None:
-            self._group.create_task(self._judge_sense(partial, revision), name=f"{self.name} sense")
+        elif ended and text_end is None and (self._sensing is None or self._sensing.done()):
+            self._sensing = self._group.create_task(self._judge_sense(partial, revision), name=f"{self.name} sense")
 
     async def _judge_sense(self, partial: Partial, revision: Revision) -> None:
         """Let the language model say whether the words make an utterance, and decide."""
@@ -235,6 +251,11 @@ class Session:
         if self._revision is revision and self.state is State.WEIGHING:
             self._judge(partial, text_end)
 
+    def _stop_looking(self) -> None:
+        self._partials.cancel()
+        if self._sensing is not None:
+            self._sensing.cancel()
+
     def _utterance(self, begin_sample: int, end_sample: int) -> Pcm:
         pre_roll = samples_from_ms(self._settings.endpoint.pre_roll_ms)
         return self._listener.utterance(begin_sample - pre_roll, end_sample)
@@ -242,6 +263,7 @@ class Session:
     def _open_turn(self, at_sample: int) -> None:
         del at_sample  # where the reply ended, if the speech began before that
         self._turn = _Turn(self._turn.number + 1, self._onset_sample)
+        self._listener.activity.turn_began(self._onset_sample)
 
     def _start_revision(self, at_sample: int) -> None:
         del at_sample  # the onset, if the words over a reply have opened the turn
@@ -252,12 +274,12 @@ class Session:
         if self._warming is not None:
             self._warming.cancel()
         pcm = self._utterance(turn.onset_sample, now)
-        speech_s = (turn.speech_end_sample - turn.onset_sample) / SAMPLE_RATE_HZ
+        # The onset is noticed about as late as the end.
+        speech_s = (now - turn.onset_sample) / SAMPLE_RATE_HZ
         said = self._overlap.take_words()
-        self._revision = Revision(
-            self._around, turn.number, turn.revisions, pcm, speech_s, said=said, draft=turn.draft
-        )
+        self._revision = Revision(self._around, turn.number, turn.revisions, pcm, speech_s, said=said, draft=turn.draft)
         self._revision.marks.note("soft_end", now)
+        turn.in_doubt = False
         self._revision.start(self._group)
 
     def _drop_revision(self, at_sample: int) -> None:
@@ -295,13 +317,13 @@ class Session:
 
     def _resume(self, at_sample: int) -> None:
         del at_sample
-        self._partials.cancel()
+        self._stop_looking()
         if self._revision is not None:
             self._overlap.resume(self._revision)
             self._publish(Resumed(self.name, self._turn.number, self._port.now_sample()))
 
     def _interrupt(self, at_sample: int) -> None:
-        self._partials.cancel()
+        self._stop_looking()
         interruption = self._overlap.interruption(self.name, self._turn.number, at_sample)
         if interruption is not None:
             self._publish(interruption)

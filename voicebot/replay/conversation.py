@@ -89,13 +89,11 @@ class Conversation:
     ended: list[TurnEnded] = field(default_factory=list)
     interruptions: dict[int, Interrupted] = field(default_factory=dict)
     resumed: set[int] = field(default_factory=set)
-    """Turns whose reply was ducked or paused for what turned out to be no interruption."""
+    """Turns whose reply was held for what turned out to be no interruption."""
     log: list[tuple[int, Event]] = field(default_factory=list)
     """Every event, and the sample at which it was observed."""
     speaking: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the reply is audible."""
-    _state: str = State.IDLE.value
-    _unducked: bool = False
 
     def observe(self, event: Event) -> None:
         """Collect what the report needs."""
@@ -103,15 +101,14 @@ class Conversation:
         match event:
             case TurnEnded():
                 self.ended.append(event)
-                if self._unducked:
-                    self.resumed.add(event.turn)
-                self._unducked = False
             case Interrupted():
                 self.interruptions[event.turn] = event
             case Resumed():
                 self.resumed.add(event.turn)
+            case StateChanged(state=State.SPEAKING.value):
+                self.speaking.set()
             case StateChanged():
-                self._follow(event.state)
+                self.speaking.clear()
             case _:
                 pass
 
@@ -147,15 +144,6 @@ class Conversation:
     def idle(self) -> bool:
         """Whether nobody speaks and nothing is left to be played."""
         return self.session.state is State.IDLE and self.port.playback.queued_samples == 0
-
-    def _follow(self, state: str) -> None:
-        speaks = state == State.SPEAKING.value
-        self._unducked |= speaks and self._state == State.OVERLAP.value
-        self._state = state
-        if speaks:
-            self.speaking.set()
-        else:
-            self.speaking.clear()
 
 
 async def hold(

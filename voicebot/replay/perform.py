@@ -99,10 +99,10 @@ async def _moment(conversation: Conversation, after: Moment | None, clock: Clock
     if after == "previous clip ends":
         return before.speech_end_sample
     while (found := _first(conversation, _EVENTS[after], before.start_sample)) is None:
-        await clock.sleep_s(_POLL_S)
         waited_s = (conversation.port.now_sample() - before.end_sample) / SAMPLE_RATE_HZ
         if waited_s > (_PATIENCE_S if conversation.idle else _LONGEST_TURN_S):
             return None
+        await clock.sleep_s(_POLL_S)
     return found
 
 

@@ -143,8 +143,8 @@ def first_sound(ended: TurnEnded) -> int | None:
 
 
 def _wasted_cpu_share(conversations: Sequence[Conversation]) -> float | None:
-    """Return the share of the stages' processor time that was thrown away; None where it was not counted."""
-    ledgers = [ledger for each in conversations if (ledger := getattr(each.session, "work", None)) is not None]
+    """Return the share of the stages' processor time that was thrown away; None where they took none."""
+    ledgers = [conversation.session.work for conversation in conversations]
     spent_s = sum(ledger.cpu_s for ledger in ledgers)
     return round(sum(ledger.wasted_cpu_s for ledger in ledgers) / spent_s, 3) if spent_s else None
 

@@ -8,9 +8,13 @@ counted until as much has passed as the evidence of `turn/endpoint.py` asks for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from voicebot.audio import samples_from_ms
 from voicebot.turn.table import TurnEvent
+
+_FORGOTTEN_DB: Final = 0.3
+"""Of the voice's level, with each stretch: about 9 dB in a second, so that a cry does not make silence of a murmur."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class ActivityRules:
     speech_probability: float
     silence_probability: float
     echo_probability: float
+    silence_drop_db: float
     onset_ms: int
     confirm_ms: int
     soft_end_ms: int
@@ -54,6 +59,7 @@ class VoiceActivity:
         self._turn_from: int | None = None
         self._speech_end = 0
         self._heard_until = 0
+        self._voice_dbfs = 0.0
         self._confirmed = False
 
     @property
@@ -76,6 +82,11 @@ class VoiceActivity:
         """The sample after the last speech heard."""
         return self._speech_end
 
+    def turn_began(self, at_sample: int) -> None:
+        """Count the turn's length from there: what was heard before was not part of it."""
+        if self._turn_from is not None:
+            self._turn_from = at_sample
+
     def set_soft_end(self, duration_ms: int) -> None:
         """Call it a soft end after as long a silence from now on."""
         self._soft_end_samples = samples_from_ms(duration_ms)
@@ -85,15 +96,27 @@ class VoiceActivity:
         self._needed_samples = min(samples_from_ms(duration_ms), self._longest_silence_samples)
         return self._end_turn() if self._speech_from is None and self._rising_from is None else []
 
-    def hear(self, start_sample: int, end_sample: int, probability: float, *, echo: bool = False) -> list[VoiceEvent]:
-        """Take the probability of speech in a stretch of the timeline, and return what follows from it.
+    def hear(
+        self, start_sample: int, end_sample: int, probability: float, level_dbfs: float = 0.0, *, echo: bool = False
+    ) -> list[VoiceEvent]:
+        """Take the probability of speech in a stretch of the timeline, and its level; return what follows from it.
 
         `echo`: what is heard may be our own voice, so that more is asked of a beginning.
         """
         self._heard_until = end_sample
+        if self._is_silence(level_dbfs):
+            probability = 0.0
         if self._speech_from is None:
             return self._hear_outside_speech(start_sample, end_sample, probability, echo=echo)
         return self._hear_speech(end_sample, probability)
+
+    def _is_silence(self, level_dbfs: float) -> bool:
+        """Return whether a stretch is far below the voice before it: known 50 ms before the detector believes it."""
+        if self._turn_from is None:
+            self._voice_dbfs = level_dbfs
+        elif self._speech_from is not None:
+            self._voice_dbfs = max(self._voice_dbfs - _FORGOTTEN_DB, level_dbfs)
+        return level_dbfs < self._voice_dbfs - self._rules.silence_drop_db
 
     def _hear_outside_speech(self, start: int, end: int, probability: float, *, echo: bool) -> list[VoiceEvent]:
         rules = self._rules

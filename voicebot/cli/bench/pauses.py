@@ -61,6 +61,6 @@ async def _attempts(
     async with open_stages(settings, store, clock, observer) as stages:
         made = await paused_clips(stages.asr, clips, boundaries, count, seed)
         return [
-            await attempt(clip, f"pause-{number}", settings, stages, clock, observer)
-            for number, clip in enumerate(made, 1)
+            await attempt(paused, f"pause-{number}", settings, stages, clock, observer)
+            for number, paused in enumerate(made, 1)
         ]

@@ -16,7 +16,7 @@ from voicebot.bench.turn_taking import over_limit, turn_taking
 from voicebot.bench.whole import check, repeated
 from voicebot.cli.bench.common import BudgetMissedError, questions, show
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
-from voicebot.cli.conversations import Held, Part, hold_parts, read_parts
+from voicebot.cli.conversations import Held, Part, hold_parts, read_parts, without_openers
 from voicebot.cli.live import LivePrinter
 from voicebot.cli.replay import check_met, judge, print_report, print_scenarios, write_recordings
 from voicebot.clock import LoopClock, run_virtual
@@ -43,6 +43,7 @@ def turns(
     duration_s: Annotated[
         float | None, typer.Option(min=1, help="How long scenarios last that say how long they last.")
     ] = None,
+    no_openers: Annotated[bool, typer.Option("--no-openers", help="Play replies only, never an opener.")] = False,
     p50_ms: Annotated[float, typer.Option(help="Limit of the median, voice to voice.")] = 900,
     p95_ms: Annotated[float, typer.Option(help="Limit of the 95th percentile, voice to voice.")] = 1500,
     asr_p50_ms: Annotated[float, typer.Option(help="Limit of the median of recognition.")] = 250,
@@ -56,6 +57,8 @@ def turns(
     Exits with 1 when a limit is missed, a question is not answered, or a scenario does not come out as it expects.
     """
     settings = load(pipeline, profile)
+    if no_openers:
+        settings = without_openers(settings)
     parts = read_parts(files or [*questions(None), _SCENARIOS], fresh=True)
     spoken = repeated([clip for part in parts if not isinstance(part, Scenario) for clip in part], count)
     asked: list[Part] = ([[clip] for clip in spoken] if fresh else [spoken]) if spoken else []
