@@ -32,6 +32,8 @@ PATIENCE_S: Final = 120.0
 QUIET_S: Final = 0.7
 """No turn can still be about to open as long after a sound."""
 
+LEAD_IN_S: Final = 0.5
+"""Of the quiet room, before anything else: what is louder than that is a voice."""
 COUGH_MS: Final = 250
 """A shorter hum has no words."""
 
@@ -268,6 +270,7 @@ def converse(
                 running = asyncio.create_task(talk.session.run(), name="session")
                 running.add_done_callback(functools.partial(_give_up_after, scripted=asyncio.current_task()))
                 try:
+                    await CLOCK.sleep_s(LEAD_IN_S)
                     await script(talk)
                 except asyncio.CancelledError:
                     await running  # which has failed, and says why

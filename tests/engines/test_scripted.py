@@ -58,7 +58,6 @@ def test_the_model_replies_word_by_word_and_remembers_what_it_was_asked(cancel: 
     assert model.prefills == [HELLO]
     assert model.end_probability(HELLO, cancel) == 1.0
     assert ScriptedModel(finished=lambda messages: len(messages) / 4).end_probability(HELLO, cancel) == 0.25
-    assert model.next_probabilities(HELLO, (".", "?"), cancel) == (0.5, 0.5)
 
 
 def test_the_turn_model_judges_as_its_script_does(cancel: CancelFlag) -> None:
@@ -85,7 +84,6 @@ def test_the_synthesizer_fails_where_it_is_told_to(cancel: CancelFlag) -> None:
         lambda cancel: ScriptedRecognizer().transcribe(hum(10), cancel),
         lambda cancel: ScriptedModel().prefill(HELLO, cancel),
         lambda cancel: list(ScriptedModel().generate(HELLO, 10, cancel)),
-        lambda cancel: ScriptedModel().next_probabilities(HELLO, (".",), cancel),
         lambda cancel: ScriptedModel().end_probability(HELLO, cancel),
         lambda cancel: ScriptedTurn().judge(hum(10), cancel),
         lambda cancel: list(ScriptedSynthesizer().synthesize("hello", first=False, cancel=cancel)),

@@ -32,7 +32,7 @@ async def test_a_conversation_becomes_a_reply() -> None:
     async with serving(order("slm")) as rig:
         slm = WorkerSlm(rig.supervisor)
         assert await slm.prefill(HELLO) == 0
-        assert await slm.next_probabilities(HELLO, (".", "?", "!", "…")) == (0.25,) * 4
+        assert await slm.end_probability(HELLO) == 1.0
         assert [text async for text in slm.generate(HELLO, 10)] == ["You", " said:", " hello", " you."]
         assert [text async for text in slm.generate(HELLO, 1)] == ["You"]
         assert [text async for text in slm.generate(HELLO, 10, "You said:")] == [" hello", " you."]

@@ -12,7 +12,6 @@ from pydantic import Field, Strict, model_validator
 
 from voicebot.config.section import Section
 
-
 Texts = Annotated[tuple[str, ...], Strict(strict=False)]
 """A list of TOML's becomes a tuple."""
 
@@ -182,7 +181,7 @@ class ClauseSettings(Section):
     """How the reply is cut."""
 
     first_letters: int = Field(8, ge=1, le=200)
-    first_words: int = Field(10, ge=2, le=60)
+    first_words: int = Field(8, ge=2, le=60)
     later_words: int = Field(26, ge=4, le=100)
 
 

@@ -104,11 +104,6 @@ class LanguageModel(Protocol):
     ) -> Iterator[str]:
         """Yield the reply to a conversation, as text, piece by piece; what goes on after `begun` if that is given."""
 
-    def next_probabilities(
-        self, messages: tuple[Message, ...], candidates: tuple[str, ...], cancel: Cancel
-    ) -> tuple[float, ...]:
-        """Return for each candidate the probability that the last message's text goes on with its first token."""
-
     def end_probability(self, messages: tuple[Message, ...], cancel: Cancel) -> float:
         """Return the probability that a sentence, or all of it, ends right after the last message's text."""
 

@@ -78,14 +78,6 @@ class ScriptedModel:
             cancel.raise_if_requested()
             yield word if index == 0 else f" {word}"
 
-    def next_probabilities(
-        self, messages: tuple[Message, ...], candidates: tuple[str, ...], cancel: Cancel
-    ) -> tuple[float, ...]:
-        """Find every candidate equally probable."""
-        del messages
-        cancel.raise_if_requested()
-        return tuple(1 / len(candidates) for _ in candidates)
-
     def end_probability(self, messages: tuple[Message, ...], cancel: Cancel) -> float:
         """Return what `finished` makes of the conversation."""
         cancel.raise_if_requested()

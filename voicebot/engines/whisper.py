@@ -106,16 +106,19 @@ class FasterWhisper:
         try:
             encoded = self._whisper.model.encode(ctranslate2.StorageView.from_array(features))
             cancel.raise_if_requested()
-            audio_s, short = len(pcm) / SAMPLE_RATE_HZ, window_s < _FULL_WINDOW_S
-            settings = self._settings
-            decoded = self._decode_in_slices(encoded, audio_s, cancel, settings.beam_size, stop_at_loop=short)
-            if decoded.mean_logprob < settings.wider_beam_logprob and settings.wider_beam_size > settings.beam_size:
-                # The audio is encoded already, so that a wider search costs only the decoder's time.
-                wider = self._decode_in_slices(encoded, audio_s, cancel, settings.wider_beam_size, stop_at_loop=short)
-                decoded = max(decoded, wider, key=lambda found: found.mean_logprob)
-            return decoded
+            return self._search(encoded, len(pcm) / SAMPLE_RATE_HZ, cancel, stop_at_loop=window_s < _FULL_WINDOW_S)
         except RuntimeError as error:
             raise EngineError(f"speech recognition failed ({error}).") from error
+
+    def _search(self, encoded: Any, audio_s: float, cancel: Cancel, *, stop_at_loop: bool) -> _Decoded:  # noqa: ANN401
+        """Decode, and once more with a wider beam where the words are doubtful: the audio is encoded already."""
+        settings = self._settings
+        found = self._decode_in_slices(encoded, audio_s, cancel, settings.beam_size, stop_at_loop=stop_at_loop)
+        wider = settings.wider_beam_size
+        if found.mean_logprob >= settings.wider_beam_logprob or wider <= settings.beam_size:
+            return found
+        other = self._decode_in_slices(encoded, audio_s, cancel, wider, stop_at_loop=stop_at_loop)
+        return max(found, other, key=lambda decoded: decoded.mean_logprob)
 
     def _features(self, pcm: Pcm, window_s: float) -> NDArray[np.float32]:
         """Return the log-mel spectrogram, (1, mels, frames), of the audio padded with silence to the window."""

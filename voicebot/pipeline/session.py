@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from voicebot.assistant.history import History
 from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples, samples_from_ms
@@ -26,12 +25,9 @@ from voicebot.events import (
     StateChanged,
     TurnCommitted,
     TurnDiscarded,
-    TurnEnded,
 )
-from voicebot.latency.marks import over_budget, stage_durations_ms
 from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.pipeline.clean import FrontEnd
-from voicebot.pipeline.draft import Draft
 from voicebot.pipeline.listen import Listener
 from voicebot.pipeline.openers import Openers
 from voicebot.pipeline.overlap import Overlap
@@ -39,6 +35,7 @@ from voicebot.pipeline.partials import Partial, Partials
 from voicebot.pipeline.revision import Revision, Surroundings
 from voicebot.pipeline.rules import activity_rules, barge_in_rules, eagerness_rules, endpoint_rules
 from voicebot.pipeline.stages import Stages
+from voicebot.pipeline.turn import Turn
 from voicebot.pipeline.weigh import unfinished
 from voicebot.turn.activity import VoiceEvent
 from voicebot.turn.eagerness import Eagerness
@@ -46,18 +43,6 @@ from voicebot.turn.endpoint import EndOfTurn, Evidence
 from voicebot.turn.table import Action, State, TurnEvent, TurnMachine
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Turn:
-    number: int
-    onset_sample: int
-    speech_end_sample: int = 0
-    revisions: int = 0
-    in_doubt: bool = False
-    """The evidence asks for a long silence."""
-    draft: Draft | None = None
-    """What was prepared for a revision that was dropped."""
 
 
 class Session:
@@ -100,7 +85,7 @@ class Session:
             self._on_revision,
             self._on_evidence,
         )
-        self._turn = _Turn(0, 0)
+        self._turn = Turn(0, 0)
         self._onset_sample = 0
         self._stopped_sample = 0
         self._revision: Revision | None = None
@@ -262,7 +247,7 @@ class Session:
 
     def _open_turn(self, at_sample: int) -> None:
         del at_sample  # where the reply ended, if the speech began before that
-        self._turn = _Turn(self._turn.number + 1, self._onset_sample)
+        self._turn = Turn(self._turn.number + 1, self._onset_sample)
         self._listener.activity.turn_began(self._onset_sample)
 
     def _start_revision(self, at_sample: int) -> None:
@@ -347,29 +332,8 @@ class Session:
         self._revision = None
         self._overlap.forget()
         self._end_of_turn.turn_ended()
-        heard = revision.reply.heard
         revision.remember(self.history)
-        marks = revision.marks.samples
-        durations_ms = stage_durations_ms(marks, turn.speech_end_sample)
-        audible = marks.get("audible")
-        total_ms = None if audible is None else ms_from_samples(audible - turn.speech_end_sample)
-        self._publish(
-            TurnEnded(
-                session=self.name,
-                turn=turn.number,
-                revisions=turn.revisions,
-                user=revision.text,
-                reply=revision.reply.text,
-                heard=heard,
-                source=revision.source,
-                interrupted=interrupted,
-                speech_end_sample=turn.speech_end_sample,
-                marks=marks,
-                stage_ms=durations_ms,
-                over_budget=over_budget(durations_ms, total_ms, self._settings.budget),
-                error=revision.error,
-            )
-        )
+        self._publish(turn.ended(self.name, revision, self._settings.budget, interrupted=interrupted))
         self._eagerness.turn_ended(self.work.cpu_s, self.work.wasted_cpu_s)
         self._listener.activity.set_soft_end(self._eagerness.soft_end_ms)
         self._warm(self.history.messages())

@@ -96,6 +96,10 @@ class VoiceActivity:
         self._needed_samples = min(samples_from_ms(duration_ms), self._longest_silence_samples)
         return self._end_turn() if self._speech_from is None and self._rising_from is None else []
 
+    def begin_anew(self) -> None:
+        """Take what goes on for no speech; if it is some, it begins now."""
+        self._speech_from = self._turn_from = self._rising_from = self._sign_until = None
+
     def hear(
         self, start_sample: int, end_sample: int, probability: float, level_dbfs: float = 0.0, *, echo: bool = False
     ) -> list[VoiceEvent]:

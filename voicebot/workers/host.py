@@ -118,8 +118,6 @@ def _converse(engine: LanguageModel, header: Header, payload: bytes, cancel: Can
     messages = tuple(Message(role, content) for role, content in header["messages"])
     if header["op"] == "prefill":
         yield {"computed": engine.prefill(messages, cancel)}, b""
-    elif header["op"] == "probe":
-        yield {"probabilities": engine.next_probabilities(messages, tuple(header["candidates"]), cancel)}, b""
     elif header["op"] == "end":
         yield {"probability": engine.end_probability(messages, cancel)}, b""
     else:

@@ -65,10 +65,6 @@ class InlineSlm:
         await self._clock.sleep_s(self._engine.pace.first_ms / 10_000)
         return self._engine.end_probability(messages, _WANTED)
 
-    async def next_probabilities(self, messages: tuple[Message, ...], candidates: tuple[str, ...]) -> tuple[float, ...]:
-        """Find every candidate equally probable."""
-        return self._engine.next_probabilities(messages, candidates, _WANTED)
-
 
 class InlineTurn:
     """A scripted end-of-turn model as a stage."""

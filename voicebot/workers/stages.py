@@ -52,12 +52,6 @@ class WorkerSlm:
         reply = await _only(self._worker, {"op": "end", "messages": _plain(messages)})
         return float(reply.item["probability"])
 
-    async def next_probabilities(self, messages: tuple[Message, ...], candidates: tuple[str, ...]) -> tuple[float, ...]:
-        """Return how probable each candidate is after the last message's text."""
-        header = {"op": "probe", "messages": _plain(messages), "candidates": list(candidates)}
-        reply = await _only(self._worker, header)
-        return tuple(reply.item["probabilities"])
-
 
 class WorkerTurn:
     """How the user's voice sounds at a pause, judged in a worker."""

@@ -25,7 +25,6 @@ LONG = (
     ),
     FRANCE[1],
 )
-ENDS = (".", "?", "!", "<|im_end|>")
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +87,7 @@ def test_a_full_context_is_not_computed_again_with_every_turn(engine: LlamaEngin
 def test_a_full_context_is_no_error_for_any_request(engine: LlamaEngine, cancel: CancelFlag) -> None:
     engine.prefill(LONG, cancel)
     assert len(engine._slot.tokens) <= 256
-    full = engine.next_probabilities((*LONG[:-1], Message("user", "Remind me to")), ENDS, cancel)
-    assert max(full) < 0.01
+    assert engine.end_probability((*LONG[:-1], Message("user", "Remind me to")), cancel) < 0.01
     assert held(engine).endswith("user\nRemind me to")
 
 
@@ -98,7 +96,7 @@ def test_one_text_that_is_too_long_is_refused_in_one_sentence(engine: LlamaEngin
     for request in (
         lambda: engine.prefill(long, cancel),
         lambda: reply(engine, long, cancel),
-        lambda: engine.next_probabilities(long, ENDS, cancel),
+        lambda: engine.end_probability(long, cancel),
     ):
         with pytest.raises(EngineError, match=r"don't fit into a context of 256; .*slm\.context_tokens\.$"):
             request()
@@ -111,14 +109,14 @@ UNFINISHED = ["What is the capital of", "Set a timer for", "Remind me to", "Coul
 
 def test_finished_sentences_are_told_from_unfinished_ones(engine: LlamaEngine, cancel: CancelFlag) -> None:
     def ends(text: str) -> float:
-        return sum(engine.next_probabilities((SYSTEM, Message("user", text)), ENDS, cancel))
+        return engine.end_probability((SYSTEM, Message("user", text)), cancel)
 
     assert min(map(ends, FINISHED)) > 10 * max(map(ends, UNFINISHED))
 
 
 @pytest.mark.parametrize("text", ["end", "user", "im", "<|im_end|>", "a", "", " is "])
 def test_whatever_was_said_is_what_is_continued(engine: LlamaEngine, cancel: CancelFlag, text: str) -> None:
-    engine.next_probabilities((SYSTEM, Message("user", text)), ENDS, cancel)
+    engine.end_probability((SYSTEM, Message("user", text)), cancel)
     rendered = engine._weights.tokens(f"<|im_start|>system\n{SYSTEM.content}<|im_end|>\n<|im_start|>user\n{text}")
     assert engine._slot.tokens == tuple(rendered)
 

@@ -55,15 +55,6 @@ class LlamaEngine:
             if count + 1 < max_tokens:
                 self._slot.decode([token], cancel)
 
-    def next_probabilities(
-        self, messages: tuple[Message, ...], candidates: tuple[str, ...], cancel: Cancel
-    ) -> tuple[float, ...]:
-        """Return how probable each candidate's first token is right after the last message's text."""
-        self._slot.advance_to(self._fit(messages, self._unfinished, room=1), cancel)
-        probabilities = self._slot.probabilities()
-        first_tokens = [self._weights.tokens(candidate, begin=False)[0] for candidate in candidates]
-        return tuple(float(probabilities[token]) for token in first_tokens)
-
     def end_probability(self, messages: tuple[Message, ...], cancel: Cancel) -> float:
         """Return the probability that a sentence ends, or the message, right after the last message's text."""
         self._slot.advance_to(self._fit(messages, self._unfinished, room=1), cancel)
