@@ -169,7 +169,12 @@ def test_a_layered_error_names_the_file_it_is_in(home: Path, tmp_path: Path) -> 
         (
             "endpoint",
             "floor_ms = 3000",
-            "floor_ms, unknown_ms and ceiling_ms must not decrease in this order",
+            "floor_ms, doubt_ms and ceiling_ms must not decrease in this order",
+        ),
+        (
+            "endpoint",
+            "open_odds = 0.5\ndoubt_odds = 0.5",
+            "open_odds, doubt_odds and sure_odds must increase in this order",
         ),
         (
             "speculation",

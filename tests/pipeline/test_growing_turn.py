@@ -14,8 +14,8 @@ from tests.virtual_conversation import (
     unfinished,
     voiced,
 )
-from voicebot.audio import samples_from_ms
-from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer
+from voicebot.audio import SAMPLE_RATE_HZ, Pcm, samples_from_ms
+from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, hum
 from voicebot.events import (
     TurnCommitted,
 )
@@ -24,6 +24,14 @@ from voicebot.turn.table import State
 
 def saying(reply: str, pace: Pace | None = None) -> ScriptedModel:
     return ScriptedModel(lambda _: reply, pace or Pace(60, 10))
+
+
+def read_aloud(seconds: int) -> Pcm:
+    """Return a voice with a soft moment in each second, as all speech has: what has none is taken for a fan."""
+    pcm = hum(seconds * SAMPLE_RATE_HZ)
+    for at in range(0, len(pcm), SAMPLE_RATE_HZ):
+        pcm[at + 4000 : at + 5600] //= 16
+    return pcm
 
 
 def test_a_pause_after_a_soft_end_makes_a_second_revision_of_the_whole_audio() -> None:
@@ -91,7 +99,8 @@ def test_a_turn_that_grows_beyond_the_longest_one_is_heard_whole() -> None:
     asr = HearingRecognizer(lambda pcm: f"{len(pcm) / 16000:.0f}")
 
     async def script(talk: Talk) -> None:
-        await talk.ask_ms(65_000)
+        talk.say(read_aloud(65))
+        await talk.quiet()
 
     talk = converse(script, asr=asr, slm=saying("Yes, indeed."))
     (turn,) = talk.turns

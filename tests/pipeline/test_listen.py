@@ -85,6 +85,7 @@ def test_an_utterance_is_followed_from_its_start_to_its_end(microphone: Micropho
 
 
 def test_after_the_turn_the_detector_sleeps_again(microphone: Microphone) -> None:
+    microphone.silence_ms(1000)
     microphone.speech_ms(800)
     assert microphone.silence_ms(1000) == [SOFT_END, END]
     calls = len(microphone.detector.seen)
@@ -95,6 +96,7 @@ def test_after_the_turn_the_detector_sleeps_again(microphone: Microphone) -> Non
 def test_it_stays_awake_through_the_turn_even_when_the_gate_closes_early() -> None:
     settings = EndpointSettings(gate_hangover_ms=100, unknown_ms=700, ceiling_ms=900)
     microphone = Microphone(CountingDetector(), settings)
+    microphone.silence_ms(1000)
     microphone.speech_ms(500)
     assert microphone.silence_ms(880) == [SOFT_END]
     assert microphone.speech_ms(500) == [STARTED, CONFIRMED]
@@ -138,6 +140,14 @@ def test_while_awake_the_detector_sees_every_sample_once(chunk: int) -> None:
     assert len(sound) - len(shown) < chunk
 
 
+def test_what_is_always_there_is_no_speech_and_what_is_louder_is(microphone: Microphone) -> None:
+    murmur = hum(samples_from_ms(5000)) // 8
+    assert microphone.hear(murmur) == []
+    loud = murmur.copy()
+    loud[samples_from_ms(1000) : samples_from_ms(1600)] *= 8
+    assert [heard.event for heard in microphone.hear(loud)] == [STARTED, CONFIRMED, SOFT_END, END]
+
+
 def test_the_first_sign_of_speech_comes_with_the_first_loud_chunk_and_fades(microphone: Microphone) -> None:
     microphone.silence_ms(1000)
     events = microphone.hear_all(np.concatenate((hum(samples_from_ms(30)), silence(samples_from_ms(200)))))
@@ -154,6 +164,7 @@ class FaintDetector(CountingDetector):
 
 def test_what_may_be_our_own_voice_has_to_be_surer() -> None:
     microphone = Microphone(FaintDetector())
+    microphone.silence_ms(1000)
     sound = np.concatenate((hum(samples_from_ms(600)), silence(samples_from_ms(1000))))
     assert [heard.event for heard in microphone.hear_all(sound, echo=True)] == [SIGN, FADED]
     assert [heard.event for heard in microphone.hear_all(sound)] == [SIGN, STARTED, CONFIRMED, SOFT_END, END]

@@ -297,3 +297,19 @@ def test_a_reply_that_ends_while_ducked_opens_a_turn_when_the_speech_is_confirme
     assert second.user == "what about spain"
     assert talk.of(Interrupted) == []
     assert length_ms(talk.replies[0]) == pytest.approx(60 * len(reply), abs=5)
+
+
+def test_sounds_over_a_reply_do_not_shorten_the_next_turn() -> None:
+    """The longest turn is counted from its own beginning, though there was no long silence before it."""
+    pause = np.zeros(samples_from_ms(1000), np.int16)
+    question = spoken("what about Spain and Portugal")
+
+    async def script(talk: Talk) -> None:
+        await reach_reply(talk, 500)
+        talk.say(np.concatenate((spoken("mm-hm"), pause, spoken("yeah"), pause, question)))
+        await talk.quiet()
+
+    using = settings(endpoint={"longest_turn_ms": 3000})
+    talk = converse(script, using, slm=replying(), tts=ReadableSynthesizer())
+    assert [turn.user for turn in talk.turns[1:]] == ["what about spain and portugal"]
+    assert talk.turns[1].revisions == 1

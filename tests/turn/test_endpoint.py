@@ -1,164 +1,206 @@
-"""Endpointing by hand: chunks of 10 ms (160 samples) with a probability each."""
+"""How much silence ends a turn, by what is known at the pause. With the rules that are shipped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from voicebot.turn.endpoint import Endpointer, EndpointRules, VoiceEvent
-from voicebot.turn.table import TurnEvent
+from voicebot.config.pipeline import EndpointSettings
+from voicebot.pipeline.rules import endpoint_rules
+from voicebot.turn.endpoint import EndOfTurn, Evidence, Voice, log_odds
 
-CHUNK = 160
-RULES = EndpointRules(
-    speech_probability=0.5,
-    silence_probability=0.3,
-    onset_ms=30,
-    confirm_ms=100,
-    soft_end_ms=50,
-    end_of_turn_ms=200,
-    longest_turn_ms=2000,
+RULES = endpoint_rules(EndpointSettings())
+FINISHED = Evidence("Tell me about the weather in Spain.", 0.9, -0.1, 2.0, Voice(0.95, -4.0, 60.0))
+CUT_OFF = Evidence("Tell me about the weather", 0.0005, -0.6, 1.2, Voice(0.05, 2.0, 5.0))
+OPEN_WORDS = sorted(word for (word,) in RULES.open_words)
+DIGITS = sorted(word for (word,) in RULES.digits)
+
+
+def needed_ms(evidence: Evidence) -> float:
+    return EndOfTurn(RULES).needed_ms(evidence)
+
+
+def test_a_finished_request_needs_the_least_silence() -> None:
+    assert needed_ms(FINISHED) == RULES.floor_ms
+
+
+def test_a_request_that_is_cut_off_needs_the_most() -> None:
+    assert needed_ms(CUT_OFF) == RULES.ceiling_ms
+
+
+@pytest.mark.parametrize("evidence", [Evidence(""), Evidence("what is it"), Evidence("...", 0.9), Evidence("", 0.9)])
+def test_where_the_words_or_their_end_are_not_known_a_fixed_silence_is(evidence: Evidence) -> None:
+    assert needed_ms(evidence) == RULES.unknown_ms
+
+
+@pytest.mark.parametrize("word", [*OPEN_WORDS, *(f"{word}." for word in OPEN_WORDS), OPEN_WORDS[0].upper()])
+def test_after_some_words_nobody_has_finished(word: str) -> None:
+    assert needed_ms(replace(FINISHED, text=f"Tell me about {word}")) == RULES.ceiling_ms
+
+
+@pytest.mark.parametrize("end", ["...", "…", ",", "-", "... "])
+def test_after_some_signs_nobody_has_finished(end: str) -> None:
+    assert needed_ms(replace(FINISHED, text=f"Tell me about Spain{end}")) == RULES.ceiling_ms
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My number is five five",
+        "five five five one",
+        "it is 5 5",
+        "call 555",
+        "code 12 34",
+        *(f"one {d}" for d in DIGITS),
+    ],
 )
-STARTED, CONFIRMED = TurnEvent.SPEECH_STARTED, TurnEvent.SPEECH_CONFIRMED
-SOFT_END, END = TurnEvent.SOFT_END, TurnEvent.END_OF_TURN
+def test_whoever_dictates_digits_is_given_time(text: str) -> None:
+    assert needed_ms(replace(FINISHED, text=text)) == RULES.dictation_ms
+    assert needed_ms(replace(CUT_OFF, text=text)) >= RULES.dictation_ms
 
 
-class Microphone:
-    """Feeds an endpointer chunk by chunk and keeps when each event came and what it was about, both in chunks."""
-
-    def __init__(self) -> None:
-        self.endpointer = Endpointer(RULES)
-        self.chunks = 0
-        self.events: list[tuple[TurnEvent, int, float]] = []
-
-    def hear(self, probabilities: Iterable[float]) -> list[TurnEvent]:
-        """Return the events that came meanwhile."""
-        before = len(self.events)
-        for probability in probabilities:
-            start = self.chunks * CHUNK
-            self.chunks += 1
-            found = self.endpointer.hear(start, self.chunks * CHUNK, probability)
-            self.events += [(event.event, self.chunks, event.at_sample / CHUNK) for event in found]
-        return [event for event, _, _ in self.events[before:]]
-
-    def speech(self, chunks: int) -> list[TurnEvent]:
-        return self.hear([1.0] * chunks)
-
-    def silence(self, chunks: int) -> list[TurnEvent]:
-        return self.hear([0.0] * chunks)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Set a timer for five.",  # one digit is a number
+        "What is five five?",  # a question is whole
+        "My number is five five five one two three four five six seven",  # a number that is whole
+        "My number is 5551234567",
+        "five five it is",
+    ],
+)
+def test_other_numbers_are_words_like_others(text: str) -> None:
+    assert needed_ms(replace(FINISHED, text=text)) == RULES.floor_ms
 
 
-@pytest.fixture
-def microphone() -> Microphone:
-    return Microphone()
+@pytest.mark.parametrize("text", ["Yes.", "no", "Okay!", "Yes, sure."])
+def test_a_short_answer_is_whole_whatever_the_models_think(text: str) -> None:
+    assert needed_ms(replace(CUT_OFF, text=text)) == RULES.answer_ms
+    assert needed_ms(replace(FINISHED, text=text)) == RULES.floor_ms
 
 
-def test_a_turn_begins_is_confirmed_pauses_and_ends_on_the_chunk(microphone: Microphone) -> None:
-    microphone.silence(7)
-    microphone.speech(20)
-    microphone.silence(30)
-    assert microphone.events == [
-        (STARTED, 7 + 3, 7),
-        (CONFIRMED, 7 + 10, 7),
-        (SOFT_END, 27 + 5, 27),
-        (END, 27 + 20, 27),
-    ]
-    assert microphone.endpointer.speech_end_sample == 27 * CHUNK
+def test_a_longer_sentence_that_begins_like_an_answer_is_judged() -> None:
+    assert needed_ms(replace(CUT_OFF, text="yes it was")) == RULES.ceiling_ms
+    assert needed_ms(replace(CUT_OFF, text="yes yes yes")) == RULES.ceiling_ms
 
 
-def test_silence_says_nothing(microphone: Microphone) -> None:
-    assert microphone.silence(1000) == []
-    assert not microphone.endpointer.near_speech
+TEXTS = st.sampled_from(["tell me about Spain", "Tell me about Spain.", "what time is it?", "play", "and so on"])
+PROBABILITIES = st.floats(0, 1)
+VOICES = st.builds(Voice, PROBABILITIES, st.floats(-30, 30), st.floats(0, 500))
+EVIDENCE = st.builds(Evidence, TEXTS, PROBABILITIES, st.floats(-5, 0), st.floats(0, 30), st.none() | VOICES)
+ANY_TEXT = st.one_of(TEXTS, st.text(max_size=20), st.sampled_from([*OPEN_WORDS, *DIGITS, "yes", "five 5 55"]))
 
 
-def test_a_click_shorter_than_the_onset_is_no_speech(microphone: Microphone) -> None:
-    assert microphone.hear([1, 1, 0] * 50) == []
+@given(EVIDENCE, ANY_TEXT, st.lists(st.floats(0, 10_000), max_size=10))
+def test_it_is_always_between_the_floor_and_the_ceiling(evidence: Evidence, text: str, pauses_ms: list[float]) -> None:
+    end = EndOfTurn(RULES)
+    for pause_ms in pauses_ms:
+        end.went_on(pause_ms)
+    assert RULES.floor_ms <= end.needed_ms(replace(evidence, text=text)) <= RULES.ceiling_ms
 
 
-def test_the_onset_is_counted_anew_after_every_dip(microphone: Microphone) -> None:
-    microphone.hear([1, 1, 0.49, 1, 1, 1])
-    assert microphone.events == [(STARTED, 6, 3)]
+@given(EVIDENCE, PROBABILITIES)
+def test_a_sentence_that_more_probably_ends_needs_no_more_silence(evidence: Evidence, text_end: float) -> None:
+    low, high = sorted((evidence.text_end or 0.0, text_end))
+    assert needed_ms(replace(evidence, text_end=high)) <= needed_ms(replace(evidence, text_end=low))
 
 
-def test_a_cough_starts_and_softly_ends_but_is_not_confirmed(microphone: Microphone) -> None:
-    assert microphone.speech(5) + microphone.silence(20) == [STARTED, SOFT_END, END]
+@given(EVIDENCE, VOICES, PROBABILITIES)
+def test_a_voice_that_has_more_probably_ended_needs_no_more_silence(
+    evidence: Evidence, voice: Voice, end: float
+) -> None:
+    low, high = sorted((voice.end, end))
+    surer, doubtful = (replace(evidence, voice=replace(voice, end=value)) for value in (high, low))
+    assert needed_ms(surer) <= needed_ms(doubtful)
 
 
-def test_each_burst_of_speech_is_confirmed_by_itself(microphone: Microphone) -> None:
-    burst = [1.0] * 7 + [0.0] * 6
-    assert CONFIRMED not in microphone.hear(burst * 5)
-    assert microphone.hear([1.0] * 10) == [STARTED, CONFIRMED]
+@given(EVIDENCE, VOICES, st.floats(-30, 30))
+def test_a_voice_that_falls_lower_needs_no_more_silence(evidence: Evidence, voice: Voice, pitch: float) -> None:
+    low, high = sorted((voice.pitch_semitones, pitch))
+    falling, rising = (replace(evidence, voice=replace(voice, pitch_semitones=value)) for value in (low, high))
+    assert needed_ms(falling) <= needed_ms(rising)
 
 
-def test_an_onset_as_long_as_the_confirmation_confirms_at_once() -> None:
-    rules = EndpointRules(0.5, 0.3, 100, 100, 50, 200, 2000)
-    assert Endpointer(rules).hear(0, 1600, 1.0) == [VoiceEvent(STARTED, 0), VoiceEvent(CONFIRMED, 0)]
+@given(EVIDENCE, VOICES, st.floats(0, 500))
+def test_a_voice_that_dies_away_needs_no_more_silence_than_one_that_is_cut(
+    evidence: Evidence, voice: Voice, decay: float
+) -> None:
+    short, long = sorted((voice.decay_ms, decay))
+    slow, sudden = (replace(evidence, voice=replace(voice, decay_ms=value)) for value in (long, short))
+    assert needed_ms(slow) <= needed_ms(sudden)
 
 
-def test_between_the_two_thresholds_speech_goes_on_but_does_not_begin(microphone: Microphone) -> None:
-    assert microphone.hear([0.4] * 50) == []
-    microphone.speech(10)
-    assert microphone.hear([0.4] * 50) == []
-    assert microphone.endpointer.speaking
-    assert microphone.silence(5) == [SOFT_END]
+@given(EVIDENCE, st.floats(-5, 0))
+def test_words_that_are_surer_need_no_more_silence(evidence: Evidence, mean_logprob: float) -> None:
+    low, high = sorted((evidence.mean_logprob, mean_logprob))
+    assert needed_ms(replace(evidence, mean_logprob=high)) <= needed_ms(replace(evidence, mean_logprob=low))
 
 
-def test_a_wavering_probability_neither_pauses_nor_begins_again(microphone: Microphone) -> None:
-    microphone.speech(10)
-    assert microphone.hear([0.0, 0.0, 0.35, 0.0, 0.0, 0.9] * 20) == []
+@given(EVIDENCE, st.floats(0, 30))
+def test_who_has_spoken_for_longer_needs_no_more_silence(evidence: Evidence, speech_s: float) -> None:
+    short, long = sorted((evidence.speech_s, speech_s))
+    assert needed_ms(replace(evidence, speech_s=long)) <= needed_ms(replace(evidence, speech_s=short))
 
 
-def test_a_probability_on_a_threshold_counts_as_above_it(microphone: Microphone) -> None:
-    assert microphone.hear([0.5] * 3) == [STARTED]
-    assert microphone.hear([0.3] * 20) == [CONFIRMED]
+@given(EVIDENCE)
+def test_better_odds_need_no_more_silence_and_even_odds_the_silence_of_doubt(evidence: Evidence) -> None:
+    odds = log_odds(evidence, RULES)
+    needed = needed_ms(evidence)
+    if odds >= RULES.sure_odds:
+        assert needed == RULES.floor_ms
+    elif odds <= RULES.open_odds:
+        assert needed == RULES.ceiling_ms
+    else:
+        assert (needed <= RULES.doubt_ms) == (odds >= RULES.doubt_odds)
 
 
-def test_speech_after_the_soft_end_resumes_the_turn(microphone: Microphone) -> None:
-    microphone.speech(20)
-    assert microphone.silence(19) == [SOFT_END]
-    assert microphone.speech(20) == [STARTED, CONFIRMED]
-    assert microphone.silence(20) == [SOFT_END, END]
+class TestPatience:
+    """Who pauses for long inside of his turns is waited for longer in doubt; and in doubt only."""
 
+    IN_DOUBT = replace(FINISHED, text_end=0.1, voice=Voice(0.3, 0.0, 30.0))
 
-def test_the_end_of_turn_waits_while_speech_may_be_beginning(microphone: Microphone) -> None:
-    microphone.speech(20)
-    assert microphone.silence(18) == [SOFT_END]
-    assert microphone.speech(2) == []
-    assert microphone.silence(1) == [END]
-    assert microphone.events[-1] == (END, 41, 20)
+    def test_the_example_is_in_doubt(self) -> None:
+        assert RULES.floor_ms < needed_ms(self.IN_DOUBT) < RULES.ceiling_ms
 
+    def test_long_pauses_make_it_patient_step_by_step(self) -> None:
+        end = EndOfTurn(RULES)
+        needed = [end.needed_ms(self.IN_DOUBT)]
+        for _ in range(6):
+            end.went_on(1000)
+            needed.append(end.needed_ms(self.IN_DOUBT))
+        assert needed == sorted(set(needed))
 
-def test_the_turn_is_ended_once(microphone: Microphone) -> None:
-    microphone.speech(20)
-    microphone.silence(20)
-    assert not microphone.endpointer.near_speech
-    assert microphone.silence(500) == []
+    def test_short_pauses_do_not(self) -> None:
+        end = EndOfTurn(RULES)
+        for _ in range(20):
+            end.went_on(100)
+        assert end.needed_ms(self.IN_DOUBT) == needed_ms(self.IN_DOUBT)
 
+    def test_turns_without_long_pauses_make_it_forget(self) -> None:
+        end = EndOfTurn(RULES)
+        for _ in range(5):
+            end.went_on(1500)
+        before = end.needed_ms(self.IN_DOUBT)
+        end.turn_ended()
+        assert needed_ms(self.IN_DOUBT) < end.needed_ms(self.IN_DOUBT) < before
+        for _ in range(60):
+            end.turn_ended()
+        assert end.needed_ms(self.IN_DOUBT) == pytest.approx(needed_ms(self.IN_DOUBT), abs=1)
 
-def test_the_detector_is_needed_from_the_first_rise_to_the_end_of_turn(microphone: Microphone) -> None:
-    needed = []
-    for probability in [0.0, *[1.0] * 3, *[0.0] * 21]:
-        microphone.hear([probability])
-        needed.append(microphone.endpointer.near_speech)
-    assert needed == [False, *[True] * 22, False, False]
+    def test_what_is_sure_is_as_sure_as_ever(self) -> None:
+        end = EndOfTurn(RULES)
+        for _ in range(20):
+            end.went_on(1500)
+        assert end.needed_ms(FINISHED) == RULES.floor_ms
+        assert end.needed_ms(CUT_OFF) == RULES.ceiling_ms
 
-
-def test_the_longest_turn_is_ended_in_the_middle_of_speech(microphone: Microphone) -> None:
-    microphone.silence(10)
-    microphone.speech(199)
-    assert microphone.speech(1) == [SOFT_END, END]
-    assert microphone.events[-1] == (END, 210, 210)
-    assert not microphone.endpointer.speaking
-
-
-def test_who_goes_on_after_the_longest_turn_begins_again(microphone: Microphone) -> None:
-    microphone.speech(200)
-    assert microphone.speech(10) == [STARTED, CONFIRMED]
-    assert microphone.events[-1] == (CONFIRMED, 210, 200)
-
-
-def test_the_longest_turn_counts_its_pauses(microphone: Microphone) -> None:
-    for _ in range(6):
-        microphone.speech(20)
-        assert microphone.silence(10) == [SOFT_END]
-    assert microphone.speech(20) == [STARTED, CONFIRMED, SOFT_END, END]
+    @given(EVIDENCE, st.lists(st.floats(0, 5000), max_size=8))
+    def test_it_is_never_less_patient_than_at_first(self, evidence: Evidence, pauses_ms: list[float]) -> None:
+        assume(log_odds(evidence, RULES) < RULES.sure_odds)
+        end = EndOfTurn(RULES)
+        for pause_ms in pauses_ms:
+            end.went_on(pause_ms)
+        assert end.needed_ms(evidence) >= needed_ms(evidence) - 1e-6

@@ -82,7 +82,7 @@ class EndpointSettings(Section):
 class SpeculationSettings(Section):
     """How soon work on a reply begins that may turn out to be for nothing."""
 
-    soft_end_ms: int = Field(64, ge=32, le=1000)
+    soft_end_ms: int = Field(32, ge=32, le=1000)
     latest_soft_end_ms: int = Field(224, ge=32, le=2000)
     partial_every_ms: int = Field(700, ge=0, le=10_000)
     wasted_share: float = Field(0.35, gt=0, le=1)

@@ -91,6 +91,8 @@ class Session:
         self._revision: Revision | None = None
         self._warming: asyncio.Task[None] | None = None
         self._sensing: asyncio.Task[None] | None = None
+        self._noise_goes_on = False
+        """Sound over the reply was judged to be no speech, and may not have ended."""
         self._dropped_frames = 0
         self._actions: dict[Action, Callable[[int], None]] = {
             Action.OPEN_TURN: self._open_turn,
@@ -143,6 +145,8 @@ class Session:
                 self._onset_sample = heard.at_sample
             if self.state in {State.PENDING, State.THINKING}:
                 self._end_of_turn.went_on(ms_from_samples(heard.at_sample - self._turn.speech_end_sample))
+            elif self.state is not State.WEIGHING:
+                self._listener.activity.turn_began(heard.at_sample)
         self._on(heard.event, heard.at_sample)
 
     def _on(self, event: TurnEvent, at_sample: int) -> None:
@@ -248,7 +252,6 @@ class Session:
     def _open_turn(self, at_sample: int) -> None:
         del at_sample  # where the reply ended, if the speech began before that
         self._turn = Turn(self._turn.number + 1, self._onset_sample)
-        self._listener.activity.turn_began(self._onset_sample)
 
     def _start_revision(self, at_sample: int) -> None:
         del at_sample  # the onset, if the words over a reply have opened the turn
@@ -303,6 +306,7 @@ class Session:
     def _resume(self, at_sample: int) -> None:
         del at_sample
         self._stop_looking()
+        self._noise_goes_on = self._listener.activity.speaking
         if self._revision is not None:
             self._overlap.resume(self._revision)
             self._publish(Resumed(self.name, self._turn.number, self._port.now_sample()))
@@ -317,6 +321,9 @@ class Session:
     def _close_turn(self, at_sample: int) -> None:
         del at_sample
         self._end_turn(interrupted=False)
+        if self._noise_goes_on and self._listener.activity.speaking:
+            self._listener.activity.begin_anew()  # or the next question would be its continuation
+        self._noise_goes_on = False
 
     def _apologize(self, at_sample: int) -> None:
         del at_sample

@@ -43,12 +43,9 @@ def share_said_in(spoken: Sequence[str], text: Sequence[str]) -> float:
     """
     if not spoken:
         return 0.0
-    best = 0
-    for begin in range(len(text)):
-        matched, position = 0, begin
-        for word in spoken:
-            found = next((at for at in range(position, min(position + 3, len(text))) if text[at] == word), None)
-            if found is not None:
-                matched, position = matched + 1, found + 1
-        best = max(best, matched)
-    return best / len(spoken)
+    matched: dict[int, int] = {}  # by the place of the last of them in the text, the most words that lie there
+    for word in spoken:
+        places = [at for at, other in enumerate(text) if other == word]
+        longer = {at: 1 + max(matched.get(before, 0) for before in range(at - 3, at)) for at in places}
+        matched |= {at: max(count, matched.get(at, 0)) for at, count in longer.items()}
+    return max(matched.values(), default=0) / len(spoken)

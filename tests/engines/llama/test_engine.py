@@ -114,6 +114,43 @@ def test_finished_sentences_are_told_from_unfinished_ones(engine: LlamaEngine, c
     assert min(map(ends, FINISHED)) > 10 * max(map(ends, UNFINISHED))
 
 
+def test_the_probability_of_an_end_is_that_of_a_sentences_signs_and_of_the_messages_end(
+    engine: LlamaEngine, cancel: CancelFlag
+) -> None:
+    for text in ("What is the capital of France", "What is the capital of"):
+        messages = (SYSTEM, Message("user", text))
+        ends = sum(engine.next_probabilities(messages, ENDS, cancel))
+        assert engine.end_probability(messages, cancel) == pytest.approx(ends, rel=0.02)
+        assert 0 <= engine.end_probability(messages, cancel) <= 1
+
+
+def test_what_was_weighed_is_the_beginning_of_what_is_answered(engine: LlamaEngine, cancel: CancelFlag) -> None:
+    """Words without their last sign are prefilled to be weighed, and the answer goes on from there."""
+    engine.end_probability((SYSTEM, Message("user", "What is the capital of France")), cancel)
+    assert engine.prefill(FRANCE, cancel) <= 3
+
+
+@pytest.mark.parametrize("known", [1, 3, 5])
+def test_a_reply_that_was_begun_goes_on_as_it_would_have(engine: LlamaEngine, cancel: CancelFlag, known: int) -> None:
+    pieces = list(engine.generate(FRANCE, 12, cancel))
+    begun = "".join(pieces[:known])
+    reply(engine, (Message("user", "Something else."),), cancel, 1)
+    rest = "".join(engine.generate(FRANCE, 12 - known, cancel, begun))
+    assert begun + rest == "".join(pieces)
+
+
+def test_going_on_at_once_computes_only_what_is_new(engine: LlamaEngine, cancel: CancelFlag) -> None:
+    pieces = list(engine.generate(FRANCE, 6, cancel))
+    before = len(engine._slot.tokens)
+    list(engine.generate(FRANCE, 3, cancel, "".join(pieces)))
+    assert before <= len(engine._slot.tokens) <= before + 4
+
+
+def test_a_reply_that_was_begun_has_room_for_the_rest_or_is_refused(engine: LlamaEngine, cancel: CancelFlag) -> None:
+    with pytest.raises(EngineError, match="don't fit"):
+        list(engine.generate(FRANCE, 100, cancel, "and again " * 200))
+
+
 @pytest.mark.parametrize("text", ["end", "user", "im", "<|im_end|>", "a", "", " is "])
 def test_whatever_was_said_is_what_is_continued(engine: LlamaEngine, cancel: CancelFlag, text: str) -> None:
     engine.end_probability((SYSTEM, Message("user", text)), cancel)

@@ -59,6 +59,22 @@ def test_every_request_begins_at_the_seed(say: Say) -> None:
     assert say(temperature=1.0, seed=3, times=2) == say(temperature=1.0, seed=3)
 
 
+def test_the_penalty_knows_how_the_reply_has_begun(weights: Weights, make_slot: MakeSlot, cancel: CancelFlag) -> None:
+    """Going on after a beginning is as if it had been chosen here, which a prompt is not."""
+    slot = make_slot()
+    asked = weights.tokens(weights.render((Message("user", "Say yes, yes, yes forever."),), reply=True))
+    begun = weights.tokens("yes, yes, yes, yes, yes, yes,", begin=False)
+    sampler = Sampler(SlmSettings(repeat_penalty=2.0), weights.vocabulary_size)
+    chosen = {}
+    for known in ((), tuple(begun)):
+        sampler.reset(known)
+        slot.advance_to([*asked, *begun], cancel)
+        chosen[known] = sampler.next_token(slot)
+    sampler.close()
+    assert chosen[()] in begun
+    assert chosen[tuple(begun)] not in begun
+
+
 def test_a_penalty_keeps_it_from_repeating_itself(weights: Weights, make_slot: MakeSlot, cancel: CancelFlag) -> None:
     slot = make_slot()
     asked = weights.render((Message("user", "Say yes, yes, yes forever."),), reply=True)
