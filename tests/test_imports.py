@@ -99,7 +99,7 @@ PURE: Final = [module for module in MODULES if part_of(module) == "turn" or modu
 
 def test_the_whole_package_is_looked_at() -> None:
     assert {"voicebot", "voicebot.audio", "voicebot.turn.table", "voicebot.cli"} <= set(MODULES)
-    assert ("voicebot.turn.endpoint", "voicebot.turn.table") in EDGES
+    assert ("voicebot.turn.activity", "voicebot.turn.table") in EDGES
     assert ("voicebot.engines.registry", "voicebot.engines.piper") in EDGES
 
 

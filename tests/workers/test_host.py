@@ -76,7 +76,7 @@ def loaded(stage: str, **settings: Any) -> Iterator[Worker]:
 
 def test_a_transcript_has_all_its_parts() -> None:
     with loaded("asr") as worker:
-        answers = worker.answers({"id": 7, "op": "transcribe"}, hum(32_000).tobytes())
+        answers = worker.answers({"id": 7, "op": "transcribe", "thorough": True}, hum(32_000).tobytes())
     item = {
         "text": "an utterance of 2 seconds",
         "mean_logprob": -0.1,

@@ -33,7 +33,8 @@ def test_every_word_takes_its_pace() -> None:
         slm = InlineSlm(ScriptedModel(pace=Pace(60, 10)), clock)
         assert await slm.prefill(HELLO) == 0
         assert await slm.end_probability(HELLO) == 1.0
-        return [(text, round(clock.now_s(), 4)) async for text in slm.generate(HELLO, 10)]
+        assert round(clock.now_s(), 4) == 0.006
+        return [(text, round(clock.now_s() - 0.006, 4)) async for text in slm.generate(HELLO, 10)]
 
     assert run_virtual(main()) == [("You", 0.06), (" said:", 0.07), (" hello.", 0.08)]
 
