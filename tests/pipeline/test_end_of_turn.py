@@ -11,6 +11,7 @@ import pytest
 
 from tests.virtual_conversation import (
     CLOCK,
+    DoubtfulRecognizer,
     FailingModel,
     FailingRecognizer,
     Talk,
@@ -25,6 +26,7 @@ from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, S
 from voicebot.errors import EngineError
 from voicebot.events import TurnCommitted
 from voicebot.turn.endpoint import EndOfTurn, Evidence, Voice
+from voicebot.turn.table import State
 from voicebot.workers.inline import InlineTurn
 
 REPLY = "This is the answer."
@@ -228,14 +230,17 @@ def test_a_mere_command_needs_no_evidence() -> None:
 class TestAskingBack:
     """A request that was hardly understood, and the answer to the question back."""
 
-    def conversation(self, answer: str, **options: Any) -> tuple[Talk, ScriptedModel]:
-        from tests.virtual_conversation import DoubtfulRecognizer  # noqa: PLC0415
-
-        slm = ScriptedModel(lambda messages: f"So it is {messages[-1].content}.", **options)
+    def conversation(self, answer: str, *, over: bool = False) -> tuple[Talk, ScriptedModel]:
+        """Answer when the question has been heard, or `over` its end."""
+        slm = ScriptedModel(lambda messages: f"So it is {messages[-1].content}.")
 
         async def script(talk: Talk) -> None:
             talk.speak("a kumquat")
-            await talk.quiet()
+            if over:
+                await talk.until(State.SPEAKING)
+                await CLOCK.sleep_s(1.2)
+            else:
+                await talk.quiet()
             talk.speak(answer)
             await talk.quiet()
 
@@ -254,6 +259,18 @@ class TestAskingBack:
             "a kumquat",
         ]
         assert [exchange.user for exchange in talk.session.history.exchanges] == ["a kumquat"] * 2
+
+    @pytest.mark.parametrize("answer", ["yes", "yeah, right", "that's right"])
+    def test_a_yes_over_the_question_back_is_an_answer_and_no_backchannel(self, answer: str) -> None:
+        talk, _ = self.conversation(answer, over=True)
+        asked, answered = talk.turns
+        assert asked.interrupted
+        assert asked.heard.startswith("Sorry, did")
+        assert (answered.user, answered.heard) == (answer, "So it is a kumquat.")
+
+    def test_a_hum_over_the_question_back_is_none(self) -> None:
+        talk, _ = self.conversation("mm-hm", over=True)
+        assert [turn.interrupted for turn in talk.turns] == [False]
 
     def test_who_says_something_else_is_answered_for_that(self) -> None:
         talk, slm = self.conversation("no, a lemon")

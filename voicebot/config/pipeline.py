@@ -98,6 +98,7 @@ class BargeInSettings(Section):
     """What happens while the user speaks over the reply."""
 
     duck_gain: float = Field(0.35, ge=0, le=1)
+    soft_end_ms: int = Field(128, ge=32, le=1000)
     first_look_ms: int = Field(320, ge=100, le=3000)
     look_every_ms: int = Field(120, ge=20, le=3000)
     sure_ms: int = Field(1000, ge=100, le=5000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from voicebot.audio import ms_from_samples
@@ -34,6 +35,8 @@ class Overlap:
         self._now_sample = now_sample
         self._duck_gain = settings.duck_gain
         self._rules = rules
+        self._answer_rules = replace(rules, backchannels=frozenset())
+        """Over a question of ours "yes" is an answer."""
         self._ducked_sample: int | None = None
         self._paused_sample: int | None = None
         self._said: Recognized | None = None
@@ -69,7 +72,8 @@ class Overlap:
         """
         duration_ms = ms_from_samples(partial.until_sample - onset_sample)
         spoken = Overheard(partial.said.text, partial.said.mean_logprob, duration_ms, ended, text_end)
-        verdict = judge(spoken, _being_said(revision), self._rules)
+        asks = revision.request is not None and revision.request.unsure
+        verdict = judge(spoken, _being_said(revision), self._answer_rules if asks else self._rules)
         self._said = partial.said if ended and verdict is Verdict.MEANT else None
         return _EVENTS.get(verdict)
 

@@ -141,6 +141,7 @@ class Session:
         if heard.event is TurnEvent.SPEECH_CONFIRMED and heard.at_sample < self._stopped_sample:
             return  # what was being said when the button was pressed is forgotten
         if heard.event is TurnEvent.SPEECH_STARTED:
+            self._noise_goes_on = False
             if self.state is not State.WEIGHING:  # there it goes on, and what was said before belongs to it
                 self._onset_sample = heard.at_sample
             if self.state in {State.PENDING, State.THINKING}:
@@ -159,7 +160,14 @@ class Session:
         for action in actions:
             self._actions[action](at_sample)
         if self._machine.state is not before:
+            self._set_soft_end()
             self._publish(StateChanged(self.name, self._port.now_sample(), self._machine.state.value))
+
+    def _set_soft_end(self) -> None:
+        """Over a reply nothing is gained by an early soft end, and half of a "stop" would be judged."""
+        over_reply = self.state in {State.SPEAKING, State.OVERLAP, State.PAUSED, State.WEIGHING}
+        soft_end_ms = self._settings.barge_in.soft_end_ms if over_reply else self._eagerness.soft_end_ms
+        self._listener.activity.set_soft_end(soft_end_ms)
 
     def _on_revision(self, revision: Revision, event: TurnEvent) -> None:
         if revision is self._revision:
@@ -342,7 +350,7 @@ class Session:
         revision.remember(self.history)
         self._publish(turn.ended(self.name, revision, self._settings.budget, interrupted=interrupted))
         self._eagerness.turn_ended(self.work.cpu_s, self.work.wasted_cpu_s)
-        self._listener.activity.set_soft_end(self._eagerness.soft_end_ms)
+        self._set_soft_end()
         self._warm(self.history.messages())
 
     def _warm(self, messages: tuple[Message, ...]) -> None:
