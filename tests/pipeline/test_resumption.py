@@ -198,7 +198,9 @@ def test_without_words_in_time_the_reply_goes_on_when_the_silence_is_long() -> N
     goes_on_unharmed(talk)
     weighing, resumed = moments(talk, "weighing")[0], moments(talk, "speaking")[-1]
     ceiling_ms = settings().endpoint.ceiling_ms
-    assert ms_from_samples(resumed - weighing) == pytest.approx(ceiling_ms - settings().barge_in.soft_end_ms, abs=2 * FRAME_MS)
+    assert ms_from_samples(resumed - weighing) == pytest.approx(
+        ceiling_ms - settings().barge_in.soft_end_ms, abs=2 * FRAME_MS
+    )
 
 
 def test_after_a_backchannel_the_next_question_is_heard_for_itself() -> None:
