@@ -70,6 +70,8 @@ def test_whoever_dictates_digits_is_given_time(text: str) -> None:
         "My number is five five five one two three four five six seven",  # a number that is whole
         "My number is 5551234567",
         "five five it is",
+        "Set a timer for 20.",
+        "It was built in 1969.",
     ],
 )
 def test_other_numbers_are_words_like_others(text: str) -> None:

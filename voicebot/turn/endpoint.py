@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from voicebot.turn.wording import Words, consists_of, words
@@ -25,6 +26,7 @@ _GOES_ON: Final = ("...", "…", ",", "-")
 """What recognisers write after words that are cut off."""
 _DICTATED_DIGITS: Final = 2
 _WHOLE_NUMBER_DIGITS: Final = 10
+_QUANTITY_DIGITS: Final = (1, 2, 4)
 _ANSWER_WORDS: Final = 2
 _PATIENCE_SHARE: Final = 0.3
 """Of the newest pause in what is known of this person's pauses."""
@@ -154,10 +156,11 @@ def _between(value: float, low: float, high: float, at_low: float, at_high: floa
 
 
 def _final_digits(said: Words, digits: frozenset[Words]) -> int:
-    """Return how many digits the text ends with, as words or as numerals."""
-    count = 0
-    for word in reversed(said):
-        if not word.isdecimal() and (word,) not in digits:
-            break
-        count += len(word) if word.isdecimal() else 1
-    return count
+    """Return how many dictated digits the text ends with, as words or as numerals.
+
+    A single numeral of one, two or four digits is a quantity or a year: "for 20.", "in 1969."
+    """
+    final = list(takewhile(lambda word: word.isdecimal() or (word,) in digits, reversed(said)))
+    if len(final) == 1 and len(final[0]) in _QUANTITY_DIGITS and final[0].isdecimal():
+        return 0
+    return sum(len(word) if word.isdecimal() else 1 for word in final)
