@@ -182,7 +182,21 @@ def test_looks_at_an_utterance_that_goes_on_after_a_pause_begin_at_its_beginning
         await talk.quiet()
 
     converse(script, settings(speculation={"partial_every_ms": 600}), slm=slm)
-    assert user_texts(slm)[-1].startswith("tell me something about the")
+    assert user_texts(slm)[-1].startswith("tell me something about")
+
+
+def test_a_long_speech_is_not_recognised_over_and_over() -> None:
+    """All looks together take in three to four times the speech, however long it is."""
+    asr = HearingRecognizer(lambda _: "a question")
+
+    async def script(talk: Talk) -> None:
+        talk.say_ms(20_000)
+        await talk.quiet()
+
+    converse(script, settings(speculation={"partial_every_ms": 600}), asr=asr)
+    *looks, final = (len(pcm) for pcm in asr.heard)
+    assert len(looks) > 5
+    assert sum(looks) < 4 * final
 
 
 def test_a_noise_in_which_nothing_is_recognised_warms_nothing() -> None:

@@ -196,7 +196,9 @@ class Session:
                     self._judge(latest)
             case State.LISTENING:
                 every_ms = self._settings.speculation.partial_every_ms
-                due = activity.speaking and every_ms > 0 and unseen_ms >= every_ms
+                # Each look begins at the onset; ever further apart, looks at a long speech stay in proportion to it.
+                seen_ms = ms_from_samples(max(0, latest.until_sample - self._turn.onset_sample))
+                due = activity.speaking and every_ms > 0 and unseen_ms >= max(every_ms, seen_ms / 2)
             case _:
                 due = False
         if due and not self._partials.looking:
