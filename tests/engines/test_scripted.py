@@ -62,8 +62,8 @@ def test_the_model_replies_word_by_word_and_remembers_what_it_was_asked(cancel: 
 
 def test_the_turn_model_judges_as_its_script_does(cancel: CancelFlag) -> None:
     assert ScriptedTurn().judge(hum(10), cancel).probability == 0.9
-    script = ScriptedTurn(lambda pcm: VoiceEnd(0.1, 2.0, len(pcm) / 16))
-    assert script.judge(hum(160), cancel) == VoiceEnd(0.1, 2.0, 10.0)
+    script = ScriptedTurn(lambda pcm: VoiceEnd(0.1, 2.0, -len(pcm) / 16, 0.5))
+    assert script.judge(hum(160), cancel) == VoiceEnd(0.1, 2.0, -10.0, 0.5)
 
 
 def test_the_synthesizer_hums_as_long_as_the_text_is(cancel: CancelFlag) -> None:

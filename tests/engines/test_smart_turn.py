@@ -10,7 +10,7 @@ import pytest
 
 from voicebot.audio import FULL_SCALE, SAMPLE_RATE_HZ, Pcm, silence
 from voicebot.audio_io.wav import read_wav
-from voicebot.engines.prosody import prosody_at_end
+from voicebot.engines.prosody import Prosody, prosody_at_end
 from voicebot.engines.protocols import TurnModel
 from voicebot.engines.scripted import hum
 from voicebot.engines.smart_turn import WINDOW_SAMPLES, SmartTurn
@@ -46,7 +46,7 @@ def test_a_sentence_sounds_more_finished_than_one_that_is_cut_in_the_middle(
 def test_the_prosody_stands_beside_the_probability(turn_model: TurnModel, cancel: CancelFlag) -> None:
     spoken = sentence("ps_tidigits_2934z")
     end, prosody = turn_model.judge(spoken, cancel), prosody_at_end(spoken)
-    assert (end.pitch_semitones, end.decay_ms) == (prosody.pitch_semitones, prosody.decay_ms)
+    assert Prosody(end.pitch_semitones, end.level_db, end.change) == prosody
 
 
 def test_only_the_last_8_seconds_count(turn_model: TurnModel, cancel: CancelFlag) -> None:

@@ -204,7 +204,7 @@ def perform(play: Play) -> Held:
         del pcm
         if play.turn is not None and play.turn.first_ms < 0:
             raise EngineError("the turn model failed.")
-        return VoiceEnd(play.voice_end, 0.0, 50.0)
+        return VoiceEnd(play.voice_end, 0.0, -15.0, 0.7)
 
     def finished(messages: tuple[Message, ...]) -> float:
         return play.finished[len(messages[-1].content) % len(play.finished)]

@@ -65,7 +65,7 @@ class Engines:
         self._begin("turn")
         try:
             await self._work("turn")
-            return VoiceEnd(0.25, -1.0, 30.0)
+            return VoiceEnd(0.25, -1.0, -10.0, 0.9)
         finally:
             self.ended.append("turn")
 

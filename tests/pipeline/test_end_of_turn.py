@@ -102,11 +102,11 @@ def test_more_than_the_longest_silence_is_never_waited_for() -> None:
 
 
 def test_the_evidence_is_the_words_their_certainty_the_length_of_the_speech_and_the_voice() -> None:
-    turn = ScriptedTurn(lambda _: VoiceEnd(0.3, -2.0, 25.0))
+    turn = ScriptedTurn(lambda _: VoiceEnd(0.3, -2.0, -12.0, 0.8))
     judged_by(judge := Judge(300), asr=ScriptedRecognizer(lambda _: "A question."), slm=unfinished(REPLY), turn=turn)
     (evidence,) = judge.evidence
     assert (evidence.text, evidence.text_end, evidence.mean_logprob) == ("A question.", 0.0, -0.1)
-    assert evidence.voice == Voice(0.3, -2.0, 25.0)
+    assert evidence.voice == Voice(0.3, -2.0, -12.0, 0.8)
     assert evidence.speech_s == pytest.approx(1.0, abs=0.1)
 
 
@@ -150,16 +150,19 @@ def test_each_revision_has_its_own_evidence_and_the_pause_between_them_is_told()
 
 
 @pytest.mark.parametrize("asr_ms", [50, 400])
-def test_in_a_long_doubt_the_voice_is_judged_once_more_by_more_of_it(asr_ms: float) -> None:
+@pytest.mark.parametrize("ends", [(0.4, 0.2), (0.4, 0.6)])
+def test_in_a_long_doubt_the_voice_is_judged_once_more_by_more_of_it(asr_ms: float, ends: tuple[float, float]) -> None:
+    """More silence alone makes the model surer that the speaker has finished; that does not count."""
     heard: list[int] = []
 
     def judged(pcm: Pcm) -> VoiceEnd:
         heard.append(len(pcm))
-        return VoiceEnd(0.1 * len(heard), 0.0, 50.0)
+        return VoiceEnd(ends[len(heard) - 1], -len(heard), -15.0, 0.7)
 
     asr = ScriptedRecognizer(lambda _: "a question", Pace(asr_ms))
     talk = judged_by(judge := Judge(1200), asr=asr, turn=ScriptedTurn(judged))
-    assert [evidence.voice and evidence.voice.end for evidence in judge.evidence] == [0.1, 0.2]
+    voices = [evidence.voice for evidence in judge.evidence]
+    assert voices == [Voice(ends[0], -1, -15.0, 0.7), Voice(min(ends), -2, -15.0, 0.7)]
     assert judge.evidence[0].text_end == judge.evidence[1].text_end == 1.0
     later_ms = ms_from_samples(heard[1] - heard[0])
     assert later_ms >= settings().endpoint.weigh_again_ms - 64 - 2 * FRAME_MS

@@ -19,7 +19,7 @@ def test_the_evidence_is_of_the_text_and_the_voice_and_comes_when_both_are_known
     async def script(scene: Scene, group: asyncio.TaskGroup) -> None:
         scene.revision.start(group)
         await CLOCK.sleep_s(10)
-        assert scene.evidence == [(Evidence("Hello.", 0.5, -0.1, 0.8, Voice(0.25, -1.0, 30.0)), 2.0)]
+        assert scene.evidence == [(Evidence("Hello.", 0.5, -0.1, 0.8, Voice(0.25, -1.0, -10.0, 0.9)), 2.0)]
         scene.revision.cancel()
 
     on_scene(script, engines := Engines(), voice=True)

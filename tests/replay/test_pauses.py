@@ -7,21 +7,23 @@ import pytest
 
 from voicebot.audio import level_dbfs, samples_from_ms, silence
 from voicebot.engines.scripted import hum
-from voicebot.replay.pauses import parted, quiet_moments, with_pause
+from voicebot.replay.pauses import parted, quietest_sample, with_pause
 
 WORDS = np.concatenate((hum(6400), hum(1600) // 50, hum(6400), hum(1600) // 50, hum(6400)))
 GAPS = ((6400, 8000), (14_400, 16_000))
 
 
-def test_quiet_moments_are_between_the_words() -> None:
-    found = quiet_moments(WORDS)
-    assert all(any(begin - 320 <= moment <= end + 320 for begin, end in GAPS) for moment in found)
-    assert all(any(begin <= moment <= end for moment in found) for begin, end in GAPS)
+@pytest.mark.parametrize("near_sample", [6600, 7200, 7800])
+def test_the_quietest_sample_near_a_gap_is_in_it(near_sample: int) -> None:
+    found = quietest_sample(WORDS, near_sample)
+    assert found is not None
+    assert GAPS[0][0] <= found <= GAPS[0][1]
 
 
-def test_there_are_none_at_the_edges_or_in_silence() -> None:
-    assert quiet_moments(silence(16_000)) == []
-    assert quiet_moments(np.concatenate((silence(8000), hum(6400), silence(8000)))) == []
+def test_there_is_none_at_the_edges_or_in_silence() -> None:
+    assert quietest_sample(WORDS, 3000) is None
+    assert quietest_sample(WORDS, len(WORDS) - 3000) is None
+    assert quietest_sample(silence(16_000), 8000) is None
 
 
 @pytest.mark.parametrize("pause_ms", [400, 1500])

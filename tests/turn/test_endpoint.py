@@ -13,8 +13,8 @@ from voicebot.pipeline.rules import endpoint_rules
 from voicebot.turn.endpoint import EndOfTurn, Evidence, Voice, log_odds
 
 RULES = endpoint_rules(EndpointSettings())
-FINISHED = Evidence("Tell me about the weather in Spain.", 0.9, -0.1, 2.0, Voice(0.95, -4.0, 60.0))
-CUT_OFF = Evidence("Tell me about the weather", 0.0005, -0.6, 1.2, Voice(0.05, 2.0, 5.0))
+FINISHED = Evidence("Tell me about the weather in Spain.", 0.9, -0.1, 2.0, Voice(0.95, -4.0, -20.0, 0.5))
+CUT_OFF = Evidence("Tell me about the weather", 0.0005, -0.6, 1.2, Voice(0.05, 2.0, -3.0, 1.2))
 OPEN_WORDS = sorted(word for (word,) in RULES.open_words)
 DIGITS = sorted(word for (word,) in RULES.digits)
 
@@ -39,6 +39,11 @@ def test_where_the_words_or_their_end_are_not_known_a_fixed_silence_is(evidence:
 @pytest.mark.parametrize("word", [*OPEN_WORDS, *(f"{word}." for word in OPEN_WORDS), OPEN_WORDS[0].upper()])
 def test_after_some_words_nobody_has_finished(word: str) -> None:
     assert needed_ms(replace(FINISHED, text=f"Tell me about {word}")) == RULES.ceiling_ms
+
+
+def test_a_question_may_end_with_a_preposition() -> None:
+    assert needed_ms(replace(FINISHED, text="Where does chocolate come from?")) == RULES.floor_ms
+    assert needed_ms(replace(FINISHED, text="Where does chocolate come from?", text_end=0.01)) == RULES.ceiling_ms
 
 
 @pytest.mark.parametrize("end", ["...", "…", ",", "-", "... "])
@@ -84,6 +89,10 @@ def test_a_short_answer_is_whole_whatever_the_models_think(text: str) -> None:
     assert needed_ms(replace(FINISHED, text=text)) == RULES.floor_ms
 
 
+def test_a_syllable_that_was_hardly_understood_is_no_answer() -> None:
+    assert needed_ms(replace(CUT_OFF, text="Bye.", mean_logprob=-0.9)) == RULES.ceiling_ms
+
+
 def test_a_longer_sentence_that_begins_like_an_answer_is_judged() -> None:
     assert needed_ms(replace(CUT_OFF, text="yes it was")) == RULES.ceiling_ms
     assert needed_ms(replace(CUT_OFF, text="yes yes yes")) == RULES.ceiling_ms
@@ -91,7 +100,7 @@ def test_a_longer_sentence_that_begins_like_an_answer_is_judged() -> None:
 
 TEXTS = st.sampled_from(["tell me about Spain", "Tell me about Spain.", "what time is it?", "play", "and so on"])
 PROBABILITIES = st.floats(0, 1)
-VOICES = st.builds(Voice, PROBABILITIES, st.floats(-30, 30), st.floats(0, 500))
+VOICES = st.builds(Voice, PROBABILITIES, st.floats(-30, 30), st.floats(-90, 10), st.floats(0, 9))
 EVIDENCE = st.builds(Evidence, TEXTS, PROBABILITIES, st.floats(-5, 0), st.floats(0, 30), st.none() | VOICES)
 ANY_TEXT = st.one_of(TEXTS, st.text(max_size=20), st.sampled_from([*OPEN_WORDS, *DIGITS, "yes", "five 5 55"]))
 
@@ -126,13 +135,22 @@ def test_a_voice_that_falls_lower_needs_no_more_silence(evidence: Evidence, voic
     assert needed_ms(falling) <= needed_ms(rising)
 
 
-@given(EVIDENCE, VOICES, st.floats(0, 500))
-def test_a_voice_that_dies_away_needs_no_more_silence_than_one_that_is_cut(
-    evidence: Evidence, voice: Voice, decay: float
+@given(EVIDENCE, VOICES, st.floats(-90, 10))
+def test_a_voice_that_fades_needs_no_more_silence_than_one_that_is_cut(
+    evidence: Evidence, voice: Voice, level_db: float
 ) -> None:
-    short, long = sorted((voice.decay_ms, decay))
-    slow, sudden = (replace(evidence, voice=replace(voice, decay_ms=value)) for value in (long, short))
-    assert needed_ms(slow) <= needed_ms(sudden)
+    soft, loud = sorted((voice.level_db, level_db))
+    fading, sudden = (replace(evidence, voice=replace(voice, level_db=value)) for value in (soft, loud))
+    assert needed_ms(fading) <= needed_ms(sudden)
+
+
+@given(EVIDENCE, VOICES, st.floats(0, 9))
+def test_a_sound_that_is_held_needs_no_more_silence_than_one_that_changes(
+    evidence: Evidence, voice: Voice, change: float
+) -> None:
+    slow, fast = sorted((voice.change, change))
+    held, changing = (replace(evidence, voice=replace(voice, change=value)) for value in (slow, fast))
+    assert needed_ms(held) <= needed_ms(changing)
 
 
 @given(EVIDENCE, st.floats(-5, 0))
@@ -162,7 +180,7 @@ def test_better_odds_need_no_more_silence_and_even_odds_the_silence_of_doubt(evi
 class TestPatience:
     """Who pauses for long inside of his turns is waited for longer in doubt; and in doubt only."""
 
-    IN_DOUBT = replace(FINISHED, text_end=0.1, voice=Voice(0.3, 0.0, 30.0))
+    IN_DOUBT = replace(FINISHED, text_end=0.1, voice=Voice(0.3, 0.0, -3.0, 1.0))
 
     def test_the_example_is_in_doubt(self) -> None:
         assert RULES.floor_ms < needed_ms(self.IN_DOUBT) < RULES.ceiling_ms

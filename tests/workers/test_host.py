@@ -122,7 +122,7 @@ def test_audio_goes_as_raw_bytes() -> None:
 def test_a_voice_is_judged() -> None:
     with loaded("turn") as worker:
         (answer, _), _ = worker.answers({"id": 1, "op": "judge"}, hum(16_000).tobytes())
-    assert answer == {"id": 1, "item": {"probability": 0.9, "pitch_semitones": -3.0, "decay_ms": 40.0}}
+    assert answer == {"id": 1, "item": {"probability": 0.9, "pitch_semitones": -3.0, "level_db": -20.0, "change": 0.5}}
 
 
 def test_it_ends_when_the_socket_does() -> None:

@@ -56,11 +56,11 @@ def test_what_the_model_is_given_is_kept_and_its_judgement_takes_a_tenth_of_a_fi
 def test_a_judgement_takes_its_pace() -> None:
     async def main() -> tuple[VoiceEnd, float]:
         clock = LoopClock()
-        turn = InlineTurn(ScriptedTurn(lambda pcm: VoiceEnd(0.5, 2.0, len(pcm) / 16), Pace(40)), clock)
+        turn = InlineTurn(ScriptedTurn(lambda pcm: VoiceEnd(0.5, 2.0, -len(pcm) / 16, 0.5), Pace(40)), clock)
         return await turn.judge(hum(160)), clock.now_s()
 
     found, taken_s = run_virtual(main())
-    assert found == VoiceEnd(0.5, 2.0, 10.0)
+    assert found == VoiceEnd(0.5, 2.0, -10.0, 0.5)
     assert taken_s == pytest.approx(0.04)
 
 

@@ -53,7 +53,7 @@ async def test_a_reply_is_left_before_its_end() -> None:
 
 async def test_a_voice_becomes_a_judgement() -> None:
     async with serving(order("turn")) as rig:
-        assert await WorkerTurn(rig.supervisor).judge(hum(16_000)) == VoiceEnd(0.9, -3.0, 40.0)
+        assert await WorkerTurn(rig.supervisor).judge(hum(16_000)) == VoiceEnd(0.9, -3.0, -20.0, 0.5)
 
 
 async def test_text_becomes_audio() -> None:

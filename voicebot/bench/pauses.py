@@ -1,8 +1,7 @@
 """How often people are cut in on who pause in the middle of a sentence.
 
-Pauses of random length are put at random word boundaries of clips. A boundary is a quiet moment near one of Whisper's
-word times, where the recogniser hears one of the two words at the end of the first part and the other at the beginning
-of the second.
+Pauses of random length are put at random word boundaries of clips. A boundary is the quietest moment near one of
+Whisper's word times.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples, samples_from_ms
+from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples
 from voicebot.bench.wer import normalise, word_errors
 from voicebot.bench.word_times import WordBoundary
 from voicebot.clock import Clock
@@ -27,12 +26,11 @@ from voicebot.latency.percentiles import summary
 from voicebot.pipeline.recognize import pieces
 from voicebot.pipeline.stages import Asr, Stages
 from voicebot.replay import Clip, Conversation, hold
-from voicebot.replay.pauses import parted, quiet_moments, with_pause
+from voicebot.replay.pauses import quietest_sample, with_pause
 from voicebot.replay.report import false_cut_ins
 
 _SHORTEST_MS: Final = 400.0
 _LONGEST_MS: Final = 1500.0
-_NEAR_SAMPLES: Final = samples_from_ms(80)
 _BEFORE_S: Final = 0.5
 _HEARD_S: Final = 0.3
 _PATIENCE_S: Final = 8.0
@@ -62,18 +60,16 @@ async def paused_clips(
     what the recogniser hears without the pause.
     """
     random = np.random.default_rng(seed)
-    places = [(clip, boundary) for clip, found in zip(clips, boundaries, strict=True) for boundary in found]
-    cuts: list[tuple[Clip, int, WordBoundary]] = []
-    for number in random.permutation(len(places)):
-        clip, boundary = places[number]
-        at_sample = _quiet_moment(clip.pcm, boundary.sample)
-        if at_sample is not None and await _parts_two_words(asr, clip.pcm, at_sample, boundary):
-            cuts.append((clip, at_sample, boundary))
-        if len(cuts) == count:
-            break
-    said = {clip.file: " ".join(await _words(asr, clip.pcm)) for clip, _, _ in cuts}
+    cuts = [
+        (clip, at_sample, boundary)
+        for clip, found in zip(clips, boundaries, strict=True)
+        for boundary in found
+        if (at_sample := quietest_sample(clip.pcm, boundary.sample)) is not None
+    ]
+    chosen = [cuts[number] for number in random.permutation(len(cuts))[:count]]
+    said = {clip.file: " ".join(await _words(asr, clip.pcm)) for clip, _, _ in chosen}
     made: list[PausedClip] = []
-    for clip, at_sample, boundary in itertools.islice(itertools.cycle(cuts), count):
+    for clip, at_sample, boundary in itertools.islice(itertools.cycle(chosen), count):
         pause_ms = float(random.uniform(_SHORTEST_MS, _LONGEST_MS))
         made.append(PausedClip(_paused(clip, at_sample, pause_ms, said[clip.file], seed), boundary))
     return made
@@ -82,16 +78,6 @@ async def paused_clips(
 def _paused(clip: Clip, at_sample: int, pause_ms: float, says: str, seed: int) -> Clip:
     file = Path(f"{clip.file.stem}-at-{ms_from_samples(at_sample):.0f}-for-{pause_ms:.0f}-ms.wav")
     return Clip.of(file, with_pause(clip.pcm, at_sample, pause_ms, seed), says)
-
-
-def _quiet_moment(pcm: Pcm, near_sample: int) -> int | None:
-    near = [moment for moment in quiet_moments(pcm) if abs(moment - near_sample) <= _NEAR_SAMPLES]
-    return min(near, key=lambda moment: abs(moment - near_sample), default=None)
-
-
-async def _parts_two_words(asr: Asr, pcm: Pcm, at_sample: int, boundary: WordBoundary) -> bool:
-    before, after = [await _words(asr, part) for part in parted(pcm, at_sample)]
-    return before[-1:] == normalise(boundary.before)[-1:] and after[:1] == normalise(boundary.after)[:1]
 
 
 async def _words(asr: Asr, pcm: Pcm) -> list[str]:

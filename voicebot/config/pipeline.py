@@ -35,28 +35,31 @@ class EndpointSettings(Section):
     onset_ms: int = Field(64, ge=32, le=500)
     confirm_ms: int = Field(96, ge=32, le=2000)
     floor_ms: int = Field(200, ge=32, le=5000)
-    doubt_ms: int = Field(600, ge=96, le=5000)
+    doubt_ms: int = Field(640, ge=96, le=5000)
     answer_ms: int = Field(600, ge=96, le=5000)
+    answer_logprob: float = Field(-0.8, ge=-10, le=0)
     unknown_ms: int = Field(700, ge=96, le=5000)
     weigh_again_ms: int = Field(240, ge=96, le=5000)
     dictation_ms: int = Field(1400, ge=96, le=10_000)
     ceiling_ms: int = Field(1700, ge=96, le=10_000)
-    sure_odds: float = 1.0
-    doubt_odds: float = 0.0
-    open_odds: float = -0.4
-    bias: float = 0.1
-    text_weight: float = Field(1.33, ge=0)
-    certainty_weight: float = Field(0.97, ge=0)
-    length_weight: float = Field(2.02, ge=0)
-    sign_weight: float = Field(0.37, ge=0)
-    voice_weight: float = Field(0.23, ge=0)
-    pitch_weight: float = Field(-0.14, le=0)
-    decay_weight: float = Field(1.31, ge=0)
-    voice_unheard: float = 0.8
+    sure_odds: float = 2.0
+    doubt_odds: float = 0.42
+    open_odds: float = -0.25
+    bias: float = 0.2
+    text_weight: float = Field(1.37, ge=0)
+    certainty_weight: float = Field(1.29, ge=0)
+    length_weight: float = Field(1.87, ge=0)
+    sign_weight: float = Field(0.34, ge=0)
+    voice_weight: float = Field(0.2, ge=0)
+    pitch_weight: float = Field(-0.28, le=0)
+    level_weight: float = Field(-0.114, le=0)
+    change_weight: float = Field(-0.61, le=0)
+    voice_unheard: float = 1.1
     open_words: Texts = (
         *("a", "an", "the", "of", "to", "for", "from", "with", "at", "by", "and", "or", "but", "because", "if", "than"),
         *("my", "your", "our", "their", "about", "into", "between", "very", "i", "um", "uh"),
     )
+    stranded_end: float = Field(0.3, ge=0, le=1)
     digits: Texts = ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     answers: Texts = (
         *("yes", "yeah", "yep", "no", "nope", "ok", "okay", "sure", "maybe", "correct", "right", "exactly", "stop"),

@@ -1,4 +1,4 @@
-"""How an utterance ends: where its pitch goes, and how fast its last sound fades."""
+"""How an utterance ends: how low its pitch is, how soft its last sound, and how steady."""
 
 from __future__ import annotations
 
@@ -34,10 +34,18 @@ _VOICED: Final = 0.55
 _LEAST_POWER: Final = 100.0
 """Of a frame that may be voiced: 70 dB below full scale."""
 _SEARCHED_FRAMES: Final = 400 // _HOP_MS
-_LAST_FRAMES: Final = 60 // _HOP_MS
+_CREAK_FRAMES: Final = 60 // _HOP_MS
+"""The pitch of the very last sound is often none: a voice creaks as it fades."""
+_PITCHED_FRAMES: Final = 200 // _HOP_MS
 
 _ACTIVE_DB: Final = 30.0
-_FADED_DB: Final = 10.0
+_LEVEL_FRAMES: Final = 30 // _HOP_MS
+_CHANGE_FRAMES: Final = 100 // _HOP_MS
+_BAND_EDGES: Final = np.unique(np.geomspace(4, 430, 21).round().astype(int))
+"""In bins of the spectrum, from 70 Hz up: bands that are wider the higher they are, as those of the ear."""
+_BAND_FLOOR: Final = 1e3
+"""What rounding to 16 bits leaves in a bin; below it changes mean nothing."""
+_LEAST_CHANGE: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +54,28 @@ class Prosody:
 
     pitch_semitones: float
     """Of the last voiced sound, relative to the middle of the utterance; 0 when there is none."""
-    decay_ms: float
-    """How long the last sound took to fade: since the level was within 10 dB of the utterance's."""
+    level_db: float
+    """Of the last 30 ms, relative to the whole: a voice that is finished fades."""
+    change: float
+    """How fast the sound changes in the last 100 ms, relative to the whole: a final sound is held."""
+
+
+NOTHING: Final = Prosody(0.0, 0.0, 1.0)
+"""Of a sound too short to have any."""
 
 
 def prosody_at_end(pcm: Pcm) -> Prosody:
     """Measure an utterance of 16 kHz mono int16, of which the last 8 s count.
 
-    Quiet before and after it is left out. One shorter than a frame of 40 ms has neither pitch nor decay.
+    Quiet before and after it is left out. Of one shorter than two frames of 40 ms nothing is known.
     """
     spoken = _without_quiet(pcm[-samples_from_ms(LONGEST_MS) :].astype(np.float32))
-    if len(spoken) < _FRAME_SAMPLES:
-        return Prosody(0.0, 0.0)
+    if len(spoken) < 2 * _FRAME_SAMPLES:
+        return NOTHING
     frames = sliding_window_view(spoken, _FRAME_SAMPLES)[::_HOP_SAMPLES]
     frames = frames - frames.mean(axis=1, keepdims=True)
     power = np.square(frames).mean(axis=1)
-    return Prosody(_last_semitones(_pitches_hz(frames, power)), _decay_ms(power))
+    return Prosody(_last_semitones(_pitches_hz(frames, power)), _last_level_db(power), _last_change(frames))
 
 
 def _without_quiet(wave: Floats) -> Floats:
@@ -104,17 +118,25 @@ def _autocorrelation(frames: Floats) -> Floats:
 
 def _last_semitones(pitches: Floats) -> float:
     late = pitches[-_SEARCHED_FRAMES:]
-    last = late[late > 0][-_LAST_FRAMES:]
-    if len(last) == 0:
+    late = late[late > 0][-_PITCHED_FRAMES:]
+    if len(late) == 0:
         return 0.0
+    last = late[:-_CREAK_FRAMES] if len(late) > 2 * _CREAK_FRAMES else late[-_CREAK_FRAMES:]
     return 12 * float(np.log2(np.median(last) / np.median(pitches[pitches > 0])))
 
 
-def _decay_ms(power: Floats) -> float:
+def _last_level_db(power: Floats) -> float:
     level_db = 10 * np.log10(power + 1)
     active = power[level_db > level_db.max() - _ACTIVE_DB]
-    loud = np.flatnonzero(level_db > 10 * np.log10(active.mean() + 1) - _FADED_DB)
-    return float((len(power) - 1 - loud[-1]) * _HOP_MS)
+    return float(level_db[-_LEVEL_FRAMES:].mean() - 10 * np.log10(active.mean() + 1))
+
+
+def _last_change(frames: Floats) -> float:
+    """Return how much the bands' log power changes from frame to frame at the end, relative to the whole."""
+    power = np.square(np.abs(np.fft.rfft(frames * _HANN, _FFT_SAMPLES)))
+    bands = np.log(np.add.reduceat(power, _BAND_EDGES, axis=1) + _BAND_FLOOR)
+    changes = np.abs(np.diff(bands, axis=0)).mean(axis=1)
+    return float(changes[-_CHANGE_FRAMES:].mean() / max(changes.mean(), _LEAST_CHANGE))
 
 
 _HANN: Final = np.hanning(_FRAME_SAMPLES).astype(np.float32)

@@ -116,8 +116,10 @@ class VoiceEnd:
     """That the speaker has finished, by the end-of-turn model."""
     pitch_semitones: float
     """Of the last voiced sound, relative to the middle of the utterance; 0 when there is none."""
-    decay_ms: float
-    """How long the last sound took to fade: since the level was within 10 dB of the utterance's."""
+    level_db: float
+    """Of the last sound, relative to the whole utterance."""
+    change: float
+    """How fast the last sound changes, relative to the whole utterance: 1 is as fast."""
 
 
 class TurnModel(Protocol):

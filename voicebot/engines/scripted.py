@@ -86,7 +86,7 @@ class ScriptedModel:
 
 def _finished(pcm: Pcm) -> VoiceEnd:
     del pcm
-    return VoiceEnd(0.9, -3.0, 40.0)
+    return VoiceEnd(0.9, -3.0, -20.0, 0.5)
 
 
 @dataclass

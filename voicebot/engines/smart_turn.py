@@ -36,7 +36,7 @@ class SmartTurn:
         """Return how the voice ended, from the turn's audio: 16 kHz mono int16, of which the last 8 s count."""
         probability = self._probability(pcm, cancel)
         prosody = prosody_at_end(pcm)
-        return VoiceEnd(probability, prosody.pitch_semitones, prosody.decay_ms)
+        return VoiceEnd(probability, prosody.pitch_semitones, prosody.level_db, prosody.change)
 
     def _probability(self, pcm: Pcm, cancel: Cancel) -> float:
         """As in training, shorter audio has silence in front, and all is brought to mean 0 and variance 1 together."""

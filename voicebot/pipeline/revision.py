@@ -216,6 +216,9 @@ class Revision:
         charged_to.set(self._work)
         voice = await weigh_voice(self._around.stages.turn, pcm)
         if voice is not None:
+            if evidence.voice is not None:
+                # Silence alone makes the model surer, whether or not the speaker goes on.
+                voice = replace(voice, end=min(voice.end, evidence.voice.end))
             self._around.report_evidence(self, replace(evidence, voice=voice))
 
     @property

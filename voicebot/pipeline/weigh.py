@@ -33,7 +33,7 @@ async def weigh_voice(model: TurnModel | None, pcm: Pcm) -> Voice | None:
         judged = await model.judge(pcm)
     except VoicebotError:
         return None
-    return Voice(judged.probability, judged.pitch_semitones, judged.decay_ms)
+    return Voice(judged.probability, judged.pitch_semitones, judged.level_db, judged.change)
 
 
 def unfinished(text: str) -> str:

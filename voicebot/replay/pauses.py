@@ -9,35 +9,21 @@ import numpy as np
 from voicebot.audio import Pcm, samples_from_ms, voiced_span
 from voicebot.audio_io.acoustics import white_noise
 
-_STEP_SAMPLES: Final = samples_from_ms(10)
-_WINDOW_STEPS: Final = 4
-_APART_STEPS: Final = 8
-_DIP: Final = 0.25  # of the power around
+_NEAR_SAMPLES: Final = samples_from_ms(60)
+_WINDOW_SAMPLES: Final = samples_from_ms(20)
 _EDGE_SAMPLES: Final = samples_from_ms(250)
 _FADE_SAMPLES: Final = samples_from_ms(8)
 _ROOM_DBFS: Final = -80.0
 
 
-def quiet_moments(pcm: Pcm) -> list[int]:
-    """Return the samples of a clip's dips: between words, and inside some of them.
-
-    A dip is quieter than anything within 80 ms, and 6 dB quieter than the loudest moment there. None is within 250 ms
-    of where speech begins or ends. The caller finds out which are between words.
-    """
+def quietest_sample(pcm: Pcm, near_sample: int) -> int | None:
+    """Return the middle of the quietest 20 ms within 60 ms of a sample; None within 250 ms of the speech's ends."""
     span = voiced_span(pcm)
-    if span is None:
-        return []
-    power = np.square(pcm[: len(pcm) // _STEP_SAMPLES * _STEP_SAMPLES].astype(np.float64))
-    steps = power.reshape(-1, _STEP_SAMPLES).mean(axis=1)
-    smooth = np.convolve(steps, np.ones(_WINDOW_STEPS), "same")
-    found = []
-    for step in range(len(smooth)):
-        sample = step * _STEP_SAMPLES
-        around = smooth[max(0, step - _APART_STEPS) : step + _APART_STEPS + 1]
-        inside = span[0] + _EDGE_SAMPLES <= sample <= span[1] - _EDGE_SAMPLES
-        if inside and smooth[step] == around.min() < _DIP * around.max():
-            found.append(sample)
-    return found
+    if span is None or not span[0] + _EDGE_SAMPLES <= near_sample <= span[1] - _EDGE_SAMPLES:
+        return None
+    start = near_sample - _NEAR_SAMPLES
+    power = np.square(pcm[start : near_sample + _NEAR_SAMPLES].astype(np.float64))
+    return start + int(np.convolve(power, np.ones(_WINDOW_SAMPLES), "valid").argmin()) + _WINDOW_SAMPLES // 2
 
 
 def parted(pcm: Pcm, at_sample: int) -> tuple[Pcm, Pcm]:

@@ -2,7 +2,7 @@
 
 Silence alone makes an assistant slow or rude. Text and voice are weighed by a logistic regression; its log-odds say
 how much silence is asked for: little when the turn is surely over, some in doubt, much when it surely goes on. The
-weights were fitted on 1,472 utterances, whole and cut at word boundaries; docs/benchmarks.md says how.
+weights were fitted on 2,381 utterances, whole and cut at word boundaries; docs/benchmarks.md says how.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _SHORTEST_SPEECH_S: Final = 0.2
 _LEAST_LOGPROB: Final = -1.5
 _MOST_VOICE_LOGIT: Final = 4.0
 _PITCH_SEMITONES: Final = (-6.0, 4.0)
-_LONGEST_DECAY_MS: Final = 100.0
+_LEVEL_DB: Final = (-30.0, 3.0)
+_CHANGE: Final = (0.0, 3.0)
 _SENTENCE_ENDS: Final = (".", "?", "!")
 _GOES_ON: Final = ("...", "…", ",", "-")
 """What recognisers write after words that are cut off."""
@@ -40,6 +41,7 @@ class EndpointRules:
     floor_ms: int
     doubt_ms: int
     answer_ms: int
+    answer_logprob: float
     unknown_ms: int
     dictation_ms: int
     ceiling_ms: int
@@ -53,9 +55,11 @@ class EndpointRules:
     sign_weight: float
     voice_weight: float
     pitch_weight: float
-    decay_weight: float
+    level_weight: float
+    change_weight: float
     voice_unheard: float
     open_words: frozenset[Words]
+    stranded_end: float
     digits: frozenset[Words]
     answers: frozenset[Words]
 
@@ -67,7 +71,8 @@ class Voice:
     end: float
     """Probability that the speaker has finished, by the end-of-turn model."""
     pitch_semitones: float
-    decay_ms: float
+    level_db: float
+    change: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +110,13 @@ class EndOfTurn:
         if evidence.text_end is None or not said:
             return rules.unknown_ms
         text = evidence.text.rstrip()
-        if text.endswith(_GOES_ON) or (said[-1:] in rules.open_words):
+        stranded = text.endswith("?") and evidence.text_end >= rules.stranded_end  # "Where are you from?"
+        if text.endswith(_GOES_ON) or (said[-1:] in rules.open_words and not stranded):
             return rules.ceiling_ms
         needed_ms = self._needed_for(log_odds(evidence, rules))
         if not text.endswith("?") and _DICTATED_DIGITS <= _final_digits(said, rules.digits) < _WHOLE_NUMBER_DIGITS:
             return max(needed_ms, rules.dictation_ms)
-        if len(said) <= _ANSWER_WORDS and consists_of(said, rules.answers):
+        if _is_answer(said, evidence, rules):
             return min(needed_ms, rules.answer_ms)
         return needed_ms
 
@@ -123,8 +129,8 @@ class EndOfTurn:
 
 def log_odds(evidence: Evidence, rules: EndpointRules) -> float:
     """Return the log-odds that the user has finished: 0 is as probable as not. `text_end` has to be known."""
-    text_end = min(max(evidence.text_end or 0.0, _LEAST_PROBABILITY), 1.0)
-    speech_s = min(max(evidence.speech_s, _SHORTEST_SPEECH_S), _LONGEST_SPEECH_S)
+    text_end = _within(evidence.text_end or 0.0, (_LEAST_PROBABILITY, 1.0))
+    speech_s = _within(evidence.speech_s, (_SHORTEST_SPEECH_S, _LONGEST_SPEECH_S))
     odds = (
         rules.bias
         + rules.text_weight * math.log10(text_end)
@@ -135,12 +141,12 @@ def log_odds(evidence: Evidence, rules: EndpointRules) -> float:
     voice = evidence.voice
     if voice is None:
         return odds + rules.voice_unheard
-    lowest, highest = _PITCH_SEMITONES
     return (
         odds
         + rules.voice_weight * _logit(voice.end)
-        + rules.pitch_weight * min(max(voice.pitch_semitones, lowest), highest)
-        + rules.decay_weight * min(voice.decay_ms, _LONGEST_DECAY_MS) / 100
+        + rules.pitch_weight * _within(voice.pitch_semitones, _PITCH_SEMITONES)
+        + rules.level_weight * _within(voice.level_db, _LEVEL_DB)
+        + rules.change_weight * _within(voice.change, _CHANGE)
     )
 
 
@@ -148,6 +154,15 @@ def _logit(probability: float) -> float:
     most = 1 / (1 + math.exp(-_MOST_VOICE_LOGIT))
     bounded = min(max(probability, 1 - most), most)
     return math.log(bounded / (1 - bounded))
+
+
+def _is_answer(said: Words, evidence: Evidence, rules: EndpointRules) -> bool:
+    heard_well = evidence.mean_logprob >= rules.answer_logprob
+    return heard_well and len(said) <= _ANSWER_WORDS and consists_of(said, rules.answers)
+
+
+def _within(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])
 
 
 def _between(value: float, low: float, high: float, at_low: float, at_high: float) -> float:
