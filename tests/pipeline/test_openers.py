@@ -74,8 +74,10 @@ class TestOpeners:
         marks = scene.revision.marks.samples
         assert marks["audible"] - marks["opener"] == pytest.approx(len(self.OPENER), abs=20)
 
-    @pytest.mark.parametrize("at_s", [0.5, 3.2])
-    def test_there_is_none_before_the_words_are_known_or_when_the_reply_has_a_sound(self, at_s: float) -> None:
+    @pytest.mark.parametrize("at_s", [0.5, 2.1, 3.2])
+    def test_there_is_none_before_the_words_are_known_or_when_the_reply_has_a_sound_or_soon_will(
+        self, at_s: float
+    ) -> None:
         scene = self.opened(Engines(), at_s)
         assert "opener" not in scene.revision.marks.samples
         assert sum(stretch.samples for stretch in scene.played) == SAMPLE_RATE_HZ

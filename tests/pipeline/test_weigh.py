@@ -15,15 +15,30 @@ from voicebot.turn.endpoint import Evidence, Voice
 from voicebot.turn.table import TurnEvent
 
 
-def test_the_evidence_is_of_the_text_and_the_voice_and_comes_when_both_are_known() -> None:
+class Replying(Engines):
+    """Their reply begins as soon as asked for."""
+
+    reply_s = 1.0
+
+    async def _work(self, stage: str) -> None:
+        await CLOCK.sleep_s(self.reply_s if stage == "slm" else 1)
+
+
+@pytest.mark.parametrize(("reply_s", "known_s"), [(0.05, 2.05), (1.0, 2.1)])
+def test_the_voice_is_judged_when_the_reply_has_begun_but_does_not_wait_for_it_for_long(
+    reply_s: float, known_s: float
+) -> None:
     async def script(scene: Scene, group: asyncio.TaskGroup) -> None:
         scene.revision.start(group)
         await CLOCK.sleep_s(10)
-        assert scene.evidence == [(Evidence("Hello.", 0.5, -0.1, 0.8, Voice(0.25, -1.0, -10.0, 0.9)), 2.0)]
+        evidence = Evidence("Hello.", 0.5, -0.1, 0.8, Voice(0.25, -1.0, -10.0, 0.9))
+        assert [(found, round(at_s, 6)) for found, at_s in scene.evidence] == [(evidence, known_s)]
         scene.revision.cancel()
 
-    on_scene(script, engines := Engines(), voice=True)
-    assert sorted(engines.calls[:3]) == ["asr", "slm", "turn"]
+    engines = Replying()
+    engines.reply_s = reply_s
+    on_scene(script, engines, voice=True)
+    assert engines.calls[:3] == ["asr", "slm", "turn"]
 
 
 @pytest.mark.parametrize(("voice", "fails"), [(False, ""), (True, "turn")])

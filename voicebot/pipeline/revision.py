@@ -6,8 +6,10 @@ Nothing of it is audible or remembered before `commit`. `cancel` ends every part
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from voicebot.assistant.history import History
 from voicebot.audio import Pcm, ms_from_samples, samples_from_ms
@@ -31,6 +33,10 @@ from voicebot.turn.chunker import ClauseRules
 from voicebot.turn.endpoint import Evidence
 from voicebot.turn.heard import HeardReply
 from voicebot.turn.table import TurnEvent
+
+_HEAD_START_S: Final = 0.1
+"""The voice is judged once the reply has begun, which leaves a core free, or after as long at the latest: until then
+the language model has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class Revision:
         self._said = said
         self._work = Work(around.ledger)
         self._committed = asyncio.Event()
+        self._begun = asyncio.Event()
         self._apologizes = False
         self._player = Player(around.playback, self, self._on_played)
         self._task: asyncio.Task[None] | None = None
@@ -109,9 +116,9 @@ class Revision:
             self._weighing = group.create_task(work, name=f"turn {self.turn} weighed again")
 
     def cover_wait(self, opener: Callable[[], Pcm | None]) -> None:
-        """Play an opener, if there is one, while there is no sound yet of a reply that takes thinking."""
+        """Play an opener, if there is one, while no sound of a reply that takes thinking is there or about to be."""
         thinks = self.request is not None and self.request.reply is None and self.error is None
-        if thinks and not self.marks.samples.keys() & {"tts_first_audio", OPENER_MARK}:
+        if thinks and not self._sound_is_near() and OPENER_MARK not in self.marks.samples:
             pcm = opener()
             if pcm is not None:
                 self._player.open(pcm)
@@ -200,6 +207,7 @@ class Revision:
                 messages = around.history.messages(request.text)
                 group.create_task(respond(self.draft, messages, settings.slm.max_tokens, rules, clauses, self._mark))
             else:
+                self._begun.set()
                 group.create_task(_say(request.reply, clauses))
             group.create_task(speak(self.draft, clauses, audio, self.reply, self._mark, self._on_clause))
             group.create_task(self._player.play(audio, self._committed, samples_from_ms(settings.playback.ahead_ms)))
@@ -207,7 +215,9 @@ class Revision:
     async def _weigh(self, said: Recognized, draft: Draft) -> None:
         around = self._around
         text = await weigh_text(around.stages.slm, around.history, draft, said, self._speech_s)
-        # Beside the first tokens of the reply, which leave a core free.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HEAD_START_S):
+                await self._begun.wait()
         voice = await weigh_voice(around.stages.turn, self._pcm)
         self._evidence = replace(text, voice=voice)
         around.report_evidence(self, self._evidence)
@@ -220,6 +230,13 @@ class Revision:
                 # Silence alone makes the model surer, whether or not the speaker goes on.
                 voice = replace(voice, end=min(voice.end, evidence.voice.end))
             self._around.report_evidence(self, replace(evidence, voice=voice))
+
+    def _sound_is_near(self) -> bool:
+        marks = self.marks.samples
+        if "tts_first_audio" in marks or "slm_first_clause" not in marks:
+            return "tts_first_audio" in marks
+        synthesizing_ms = ms_from_samples(self._around.now_sample() - marks["slm_first_clause"])
+        return synthesizing_ms < self._around.settings.budget.tts_ms
 
     @property
     def source(self) -> str:
@@ -235,6 +252,8 @@ class Revision:
 
     def _mark(self, name: str) -> None:
         self.marks.note(name, self._around.now_sample())
+        if name == "slm_first_token":
+            self._begun.set()
 
     def _on_clause(self, text: str, samples: int) -> None:
         self._around.observer(ClauseSynthesised(self._around.session, self.turn, text, ms_from_samples(samples)))

@@ -44,8 +44,8 @@ def turns(
         float | None, typer.Option(min=1, help="How long scenarios last that say how long they last.")
     ] = None,
     no_openers: Annotated[bool, typer.Option("--no-openers", help="Play replies only, never an opener.")] = False,
-    p50_ms: Annotated[float, typer.Option(help="Limit of the median, voice to voice.")] = 900,
-    p95_ms: Annotated[float, typer.Option(help="Limit of the 95th percentile, voice to voice.")] = 1500,
+    p50_ms: Annotated[float, typer.Option(help="Limit of the median, voice to voice.")] = 450,
+    p95_ms: Annotated[float, typer.Option(help="Limit of the 95th percentile, voice to voice.")] = 750,
     asr_p50_ms: Annotated[float, typer.Option(help="Limit of the median of recognition.")] = 250,
     out: Annotated[Path | None, typer.Option(help="Folder for the recordings.")] = None,
     pipeline: PipelineOption = "assistant",
