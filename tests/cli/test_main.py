@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 COMMANDS = {"replay", "talk", "ask", "say", "transcribe", "models", "doctor", "plan", "bench"}
 PROGRAM = [sys.executable, "-m", "voicebot"]
+HEEDS_SIGINT = ["env", "--default-signal=INT"]
+"""What a script starts in the background ignores SIGINT, and so do its children: the tests too, and what they start."""
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
@@ -105,7 +107,12 @@ def test_a_program_that_is_interrupted_ends_quickly_and_leaves_no_worker(tmp_pat
     (tmp_path / "mixed.toml").write_text('[asr]\nengine = "scripted"\n[slm]\nengine = "scripted"\n')
     words = ("replay", "--pipeline", "mixed.toml", "clip.wav")
     with subprocess.Popen(
-        [*PROGRAM, *words], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*HEEDS_SIGINT, *PROGRAM, *words],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as running:
         workers = wait_for_workers(running.pid, 4)
         running.send_signal(number)
