@@ -50,10 +50,10 @@ class Engines:
         finally:
             self.ended.append("asr")
 
-    async def prefill(self, messages: tuple[Message, ...]) -> int:
+    async def prefill(self, messages: tuple[Message, ...], *, session: str = "") -> int:
         raise AssertionError(messages)
 
-    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+    async def end_probability(self, messages: tuple[Message, ...], *, session: str = "") -> float:
         assert messages[-1] == Message("user", self.text.rstrip(" .?!"))
         self.weighed += 1
         if self.fails == "text":
@@ -70,7 +70,7 @@ class Engines:
             self.ended.append("turn")
 
     async def generate(
-        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = "", *, session: str = ""
     ) -> AsyncGenerator[str, None]:
         assert max_tokens == 60 - (begun != "")
         self.begun.append(begun)

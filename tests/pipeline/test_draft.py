@@ -107,14 +107,14 @@ class Writer:
         self.spoken: list[str] = []
         self.fails_before = fails_before
 
-    async def prefill(self, messages: tuple[Message, ...]) -> int:
+    async def prefill(self, messages: tuple[Message, ...], *, session: str = "") -> int:
         return len(messages)
 
-    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+    async def end_probability(self, messages: tuple[Message, ...], *, session: str = "") -> float:
         return float(len(messages))
 
     async def generate(
-        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = "", *, session: str = ""
     ) -> AsyncGenerator[str, None]:
         assert messages == QUESTION
         self.asked.append((max_tokens, begun))

@@ -161,10 +161,10 @@ class FailsOnCue(InlineSlm):
         self.cue = asyncio.Event()
 
     async def generate(
-        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = "", *, session: str = ""
     ) -> AsyncGenerator[str, None]:
         if self.cue.is_set():
-            async for text in super().generate(messages, max_tokens, begun):
+            async for text in super().generate(messages, max_tokens, begun, session=session):
                 yield text
             return
         yield "Certainly this is a long reply, and"

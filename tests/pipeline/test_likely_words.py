@@ -30,7 +30,7 @@ class JudgingModel(InlineSlm):
         self.left = 0
         self._sense, self._takes_s, self._fails = sense, takes_s, fails
 
-    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+    async def end_probability(self, messages: tuple[Message, ...], *, session: str = "") -> float:
         if messages[-1].content == "what is it":
             return 1.0
         self.asked.append(messages[-1].content)

@@ -35,14 +35,14 @@ class Writer:
         self._each_s = each_s
         self._fails_after = fails_after
 
-    async def prefill(self, messages: tuple[Message, ...]) -> int:
+    async def prefill(self, messages: tuple[Message, ...], *, session: str = "") -> int:
         return len(messages)
 
-    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+    async def end_probability(self, messages: tuple[Message, ...], *, session: str = "") -> float:
         return float(len(messages))
 
     async def generate(
-        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = "", *, session: str = ""
     ) -> AsyncGenerator[str, None]:
         assert not begun
         self.asked.append((messages, max_tokens))

@@ -245,7 +245,7 @@ class SlowToPrepare(InlineSlm):
         self.prepared: list[tuple[str, ...]] = []
         self.cancelled = 0
 
-    async def prefill(self, messages: tuple[Message, ...]) -> int:
+    async def prefill(self, messages: tuple[Message, ...], *, session: str = "") -> int:
         self.prepared.append(tuple(message.role for message in messages))
         try:
             await CLOCK.sleep_s(60)

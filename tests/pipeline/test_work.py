@@ -59,15 +59,15 @@ def costly(costs: Costs, slm: ScriptedModel) -> Stages:
                 return await super().transcribe(pcm, thorough=thorough)
 
     class Slm(InlineSlm):
-        async def prefill(self, messages: tuple[Message, ...]) -> int:
+        async def prefill(self, messages: tuple[Message, ...], *, session: str = "") -> int:
             with costs("prefill"):
-                return await super().prefill(messages)
+                return await super().prefill(messages, session=session)
 
         async def generate(
-            self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+            self, messages: tuple[Message, ...], max_tokens: int, begun: str = "", *, session: str = ""
         ) -> AsyncGenerator[str, None]:
             with costs("slm"):
-                async for text in super().generate(messages, max_tokens, begun):
+                async for text in super().generate(messages, max_tokens, begun, session=session):
                     yield text
 
     class Tts(InlineTts):

@@ -16,7 +16,7 @@ class Draft:
     What is asked for again is given from what is kept; only what is missing is asked of the stages.
     """
 
-    def __init__(self, slm: Slm, tts: Tts, text: str, work: Work) -> None:
+    def __init__(self, slm: Slm, tts: Tts, text: str, work: Work, session: str = "") -> None:
         self.text = text
         """What the user said."""
         self.work = work
@@ -24,6 +24,7 @@ class Draft:
         self.text_end: float | None = None
         """Probability that a sentence ends after it, once that is known."""
         self._slm = slm
+        self._session = session
         self._tts = tts
         self._pieces: list[str] = []
         self._complete = False
@@ -36,7 +37,8 @@ class Draft:
         if self._complete or len(self._pieces) >= max_tokens:
             return
         begun = "".join(self._pieces)
-        async with aclosing(self._slm.generate(messages, max_tokens - len(self._pieces), begun)) as stream:
+        left = max_tokens - len(self._pieces)
+        async with aclosing(self._slm.generate(messages, left, begun, session=self._session)) as stream:
             async for piece in stream:
                 self._pieces.append(piece)
                 yield piece

@@ -195,7 +195,9 @@ class Revision:
         if self.draft is not None and self.draft.text != self.text:
             self.draft.work.drop()
             self.draft = None
-        self.draft = self.draft or Draft(around.stages.slm, around.stages.tts, self.text, Work(around.ledger))
+        if self.draft is None:
+            work = Work(around.ledger)
+            self.draft = Draft(around.stages.slm, around.stages.tts, self.text, work, around.session)
         charged_to.set(self.draft.work)
         async with asyncio.TaskGroup() as group:
             # First, since the words have to be prefilled for it and the reply goes on from there.
@@ -214,7 +216,7 @@ class Revision:
 
     async def _weigh(self, said: Recognized, draft: Draft) -> None:
         around = self._around
-        text = await weigh_text(around.stages.slm, around.history, draft, said, self._speech_s)
+        text = await weigh_text(around.stages.slm, around.history, draft, said, self._speech_s, around.session)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HEAD_START_S):
                 await self._begun.wait()

@@ -246,7 +246,8 @@ class Session:
         charged_to.set(Work(self.work))
         text_end = 0.0
         with contextlib.suppress(VoicebotError):
-            text_end = await self._stages.slm.end_probability(self.history.messages(unfinished(partial.said.text)))
+            messages = self.history.messages(unfinished(partial.said.text))
+            text_end = await self._stages.slm.end_probability(messages, session=self.name)
         if self._revision is revision and self.state is State.WEIGHING:
             self._judge(partial, text_end)
 
@@ -364,7 +365,7 @@ class Session:
     async def _prefill(self, messages: tuple[Message, ...]) -> None:
         charged_to.set(Work(self.work))
         with contextlib.suppress(VoicebotError):
-            await self._stages.slm.prefill(messages)
+            await self._stages.slm.prefill(messages, session=self.name)
 
     def _report_drops(self) -> None:
         if self._port.dropped_frames != self._dropped_frames:

@@ -21,15 +21,17 @@ class Asr(Protocol):
 
 
 class Slm(Protocol):
-    """Text to reply."""
+    """Text to reply. `session`: whose conversation it is; each has its own place in the model's memory."""
 
-    async def prefill(self, messages: tuple[Message, ...]) -> int:
+    async def prefill(self, messages: tuple[Message, ...], *, session: str = "") -> int:
         """Take in a conversation so far; returns how many tokens had to be computed."""
 
-    def generate(self, messages: tuple[Message, ...], max_tokens: int, begun: str = "") -> AsyncGenerator[str, None]:
+    def generate(
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = "", *, session: str = ""
+    ) -> AsyncGenerator[str, None]:
         """Yield the reply piece by piece; what goes on after `begun` if that is given."""
 
-    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+    async def end_probability(self, messages: tuple[Message, ...], *, session: str = "") -> float:
         """Return the probability that a sentence ends right after the last message's text."""
 
 

@@ -15,13 +15,15 @@ from voicebot.turn.endpoint import Evidence, Voice
 _FINAL_SIGNS: Final = " .?!…"
 
 
-async def weigh_text(slm: Slm, history: History, draft: Draft, said: Recognized, speech_s: float) -> Evidence:
+async def weigh_text(
+    slm: Slm, history: History, draft: Draft, said: Recognized, speech_s: float, session: str = ""
+) -> Evidence:
     """Return what the text tells, without the voice.
 
     The prefill that it takes is not lost: the reply is generated from there.
     """
     if draft.text_end is None:
-        draft.text_end = await slm.end_probability(history.messages(unfinished(draft.text)))
+        draft.text_end = await slm.end_probability(history.messages(unfinished(draft.text)), session=session)
     return Evidence(draft.text, draft.text_end, said.mean_logprob, speech_s)
 
 

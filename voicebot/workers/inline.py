@@ -46,22 +46,25 @@ class InlineSlm:
         self._engine = engine
         self._clock = clock
 
-    async def prefill(self, messages: tuple[Message, ...]) -> int:
+    async def prefill(self, messages: tuple[Message, ...], *, session: str = "") -> int:
         """Know everything already."""
+        del session
         return self._engine.prefill(messages, _WANTED)
 
     async def generate(
-        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = "", *, session: str = ""
     ) -> AsyncGenerator[str, None]:
         """Yield the scripted reply at its pretended pace; what goes on after `begun` if that is given."""
+        del session
         wait_ms = self._engine.pace.first_ms
         for text in self._engine.generate(messages, max_tokens, _WANTED, begun):
             await self._clock.sleep_s(wait_ms / 1000)
             wait_ms = self._engine.pace.each_ms
             yield text
 
-    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+    async def end_probability(self, messages: tuple[Message, ...], *, session: str = "") -> float:
         """Return what the script thinks of the last message, after a tenth of the time to a first token."""
+        del session
         await self._clock.sleep_s(self._engine.pace.first_ms / 10_000)
         return self._engine.end_probability(messages, _WANTED)
 

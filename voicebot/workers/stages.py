@@ -33,23 +33,23 @@ class WorkerSlm:
     def __init__(self, worker: Supervisor) -> None:
         self._worker = worker
 
-    async def prefill(self, messages: tuple[Message, ...]) -> int:
+    async def prefill(self, messages: tuple[Message, ...], *, session: str = "") -> int:
         """Take in a conversation so far; returns how many tokens had to be computed."""
-        reply = await _only(self._worker, {"op": "prefill", "messages": _plain(messages)})
+        reply = await _only(self._worker, _asked("prefill", messages, session))
         return int(reply.item["computed"])
 
     async def generate(
-        self, messages: tuple[Message, ...], max_tokens: int, begun: str = ""
+        self, messages: tuple[Message, ...], max_tokens: int, begun: str = "", *, session: str = ""
     ) -> AsyncGenerator[str, None]:
         """Yield the reply piece by piece; what goes on after `begun` if that is given."""
-        header = {"op": "generate", "messages": _plain(messages), "max_tokens": max_tokens, "begun": begun}
+        header = {**_asked("generate", messages, session), "max_tokens": max_tokens, "begun": begun}
         async with contextlib.aclosing(self._worker.request(header)) as replies:
             async for reply in replies:
                 yield reply.item["text"]
 
-    async def end_probability(self, messages: tuple[Message, ...]) -> float:
+    async def end_probability(self, messages: tuple[Message, ...], *, session: str = "") -> float:
         """Return the probability that a sentence ends right after the last message's text."""
-        reply = await _only(self._worker, {"op": "end", "messages": _plain(messages)})
+        reply = await _only(self._worker, _asked("end", messages, session))
         return float(reply.item["probability"])
 
 
@@ -87,5 +87,5 @@ async def _only(worker: Supervisor, header: Header, payload: bytes = b"") -> Rep
     return answers[0]
 
 
-def _plain(messages: tuple[Message, ...]) -> list[list[str]]:
-    return [[message.role, message.content] for message in messages]
+def _asked(op: str, messages: tuple[Message, ...], session: str) -> Header:
+    return {"op": op, "session": session, "messages": [[message.role, message.content] for message in messages]}
