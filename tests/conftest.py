@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from tests.virtual_sound_card import VirtualSoundCard
 from voicebot.models.catalogue import load_catalogue
 from voicebot.models.store import Store
 
+# As in the workers (voicebot/workers/process.py): threads that spin at a barrier make a busy machine stand still.
+os.environ.setdefault("GOMP_SPINCOUNT", "100")
 settings.register_profile("voicebot", deadline=None)  # a busy machine makes an example slow, and not wrong
 settings.load_profile("voicebot")
 

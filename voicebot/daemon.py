@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from voicebot.assistant.phrase_cache import PhraseCache
 from voicebot.audio import samples_from_ms
 from voicebot.clock import Clock
 from voicebot.config.load import Settings
-from voicebot.config.pipeline import PipelineSettings
+from voicebot.config.pipeline import PipelineSettings, SlmSettings
+from voicebot.config.tiers import TierSettings, kind_of
+from voicebot.cpu.thermal import Thermometer
 from voicebot.engines.protocols import VoiceDetector, VoiceGate
 from voicebot.engines.scripted import (
     LoudnessDetector,
@@ -31,25 +33,26 @@ from voicebot.events import Observer
 from voicebot.models.location import default_cache
 from voicebot.models.plan import MemoryPlan, available_memory_mb, plan_memory
 from voicebot.models.store import Store
+from voicebot.pipeline.routed import RoutedSlm
 from voicebot.pipeline.stages import Stages
+from voicebot.pipeline.tiers import SmallModel, TierModel, Tiers, unknown_temperature
 from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts, InlineTurn
 from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts, WorkerTurn
 from voicebot.workers.supervisor import Supervisor, WorkerOrder
 from voicebot.workers.threads import Threads
 
-HEAVY_STAGES: Final = ("asr", "slm", "tts", "turn")
-
 
 @asynccontextmanager
 async def workers(
-    settings: Settings, store: Store, clock: Clock, observer: Observer, stages: Sequence[str] = HEAVY_STAGES
+    settings: Settings, store: Store, clock: Clock, observer: Observer, stages: Sequence[str] | None = None
 ) -> AsyncGenerator[dict[str, Supervisor], None]:
-    """Keep the worker of each of those stages running inside the block; all are ready when it is entered.
+    """Keep the worker of each of those stages running inside the block, by default of all; they are ready on entering.
 
     A stage that the pipeline does without has none. Raises ModelError or EngineError when one can't be.
     """
     await asyncio.to_thread(check_memory, settings, store, stages)
-    used = [stage for stage in stages if stage in settings.pipeline.heavy_stages]
+    known = settings.pipeline.worker_stages
+    used = [stage for stage in (known if stages is None else stages) if stage in known]
     orders = [await asyncio.to_thread(_order, stage, settings, store) for stage in used]  # a new file is hashed
     timeouts = settings.box.workers
     supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}
@@ -78,6 +81,9 @@ async def open_stages(
     endpoint = settings.pipeline.endpoint
     if all_scripted(settings.pipeline):
         stages = scripted_stages(clock)
+        if settings.pipeline.tiers:
+            models = {tier.name: InlineSlm(ScriptedModel(), clock) for tier in settings.pipeline.tiers}
+            stages = replace(stages, slm=_routed(InlineSlm(ScriptedModel(), clock), models, settings.pipeline, clock))
         yield stages if "turn" in settings.pipeline.heavy_stages else replace(stages, turn=None)
         return
 
@@ -94,8 +100,42 @@ async def open_stages(
         openers = settings.pipeline.openers
         covers = tuple([await cache.get(tts, text) for text in openers.texts]) if openers.enabled else ()
         turn = WorkerTurn(running["turn"]) if "turn" in running else None
-        asr, slm = WorkerAsr(running["asr"]), WorkerSlm(running["slm"])
-        yield Stages(asr, slm, tts, make_gate, make_detector, apology, turn, covers)
+        async with open_slm(settings.pipeline, running, clock) as slm:
+            yield Stages(WorkerAsr(running["asr"]), slm, tts, make_gate, make_detector, apology, turn, covers)
+
+
+@asynccontextmanager
+async def open_slm(
+    pipeline: PipelineSettings, running: Mapping[str, Supervisor], clock: Clock
+) -> AsyncGenerator[WorkerSlm | RoutedSlm, None]:
+    """Give the language model that the workers serve; one that routes where the pipeline has further tiers.
+
+    Raises UsageError for a tier's key that can't be read.
+    """
+    small = WorkerSlm(running["slm"], pipeline.budget.slm_ms / 1000)
+    if not pipeline.tiers:
+        yield small
+        return
+    async with AsyncExitStack() as opened:
+        models = {
+            tier.name: await opened.enter_async_context(open_tier(pipeline, tier, running)) for tier in pipeline.tiers
+        }
+        yield _routed(small, models, pipeline, clock, Thermometer(clock).read_c)
+
+
+@asynccontextmanager
+async def open_tier(
+    pipeline: PipelineSettings, tier: TierSettings | None, running: Mapping[str, Supervisor]
+) -> AsyncGenerator[TierModel, None]:
+    """Give one tier's language model, the first one's for None: of a worker, or an endpoint, which then needs none."""
+    if tier is None or not tier.remote:
+        stage = "slm" if tier is None else f"slm-{tier.name}"
+        yield WorkerSlm(running[stage], pipeline.budget.slm_ms / 1000)
+        return
+    from voicebot.workers.openai import connect  # noqa: PLC0415 - an HTTP client is loaded only by who wants one
+
+    async with connect(tier, pipeline.slm_of(tier)) as model:
+        yield model
 
 
 def memory_plan(
@@ -105,31 +145,40 @@ def memory_plan(
     context_tokens: int | None = None,
     sessions: int = 1,
     model_ids: Sequence[str] = (),
-    stages: Sequence[str] = HEAVY_STAGES,
+    stages: Sequence[str] | None = None,
 ) -> MemoryPlan:
     """Plan the pipeline's models against what the box has; by default for one session of the pipeline's context.
 
     The models of `model_ids` take the place of the pipeline's own models of their stages. Scripted engines need
     none. Raises UsageError for an unknown model, ModelError when the kernel does not say what it has.
     """
-    known = store.catalogue
+    known = store.as_used()
     instead = [known.model(model_id) for model_id in dict.fromkeys(model_ids)]
     replaced = {model.stage for model in instead}
-    models = [
-        known.model(section.model)
-        for stage, section in settings.pipeline.heavy_stages.items()
-        if stage in stages and section.engine != "scripted" and stage not in replaced
-    ]
-    return plan_memory(
-        models + instead,
+    used = {
+        stage: section
+        for stage, section in settings.pipeline.worker_stages.items()
+        if (stages is None or stage in stages) and section.engine != "scripted" and stage not in replaced
+    }
+    planned = plan_memory(
+        [known.model(section.model) for stage, section in used.items() if stage == kind_of(stage)] + instead,
         context_tokens or settings.pipeline.slm.context_tokens,
         sessions,
         memory_limit_mb(settings),
         alternatives=list(known.models.values()),
     )
+    # Each further tier has a context of its own length.
+    rows = [
+        plan_memory(
+            [known.model(tier.model)], context_tokens or tier.context_tokens, sessions, planned.available_mb
+        ).rows
+        for stage, tier in used.items()
+        if stage != kind_of(stage) and isinstance(tier, SlmSettings)
+    ]
+    return replace(planned, rows=planned.rows + tuple(itertools.chain.from_iterable(rows)))
 
 
-def check_memory(settings: Settings, store: Store, stages: Sequence[str] = HEAVY_STAGES) -> None:
+def check_memory(settings: Settings, store: Store, stages: Sequence[str] | None = None) -> None:
     """Refuse to start models that cannot fit. Raises ModelError with the numbers and a smaller model."""
     planned = memory_plan(settings, store, stages=stages)
     if planned.rows:
@@ -145,7 +194,8 @@ def memory_limit_mb(settings: Settings) -> float:
 
 def all_scripted(pipeline: PipelineSettings) -> bool:
     """Return whether no stage needs a model, so that the conversation may run in virtual time."""
-    return all(section.engine == "scripted" for section in pipeline.heavy_stages.values())
+    remote = any(tier.remote for tier in pipeline.tiers)
+    return not remote and all(section.engine == "scripted" for section in pipeline.worker_stages.values())
 
 
 def scripted_stages(
@@ -167,10 +217,21 @@ def scripted_stages(
     )
 
 
+def _routed(
+    small: SmallModel,
+    models: Mapping[str, TierModel],
+    pipeline: PipelineSettings,
+    clock: Clock,
+    temperature_c: Callable[[], Awaitable[float | None]] = unknown_temperature,
+) -> RoutedSlm:
+    rules = pipeline.router
+    tiers = Tiers(small, pipeline.tiers, models, clock, rest_ms=rules.rest_ms, temperature_c=temperature_c)
+    return RoutedSlm(tiers, rules, clock)
+
+
 def _phrase_cache(settings: Settings, store: Store) -> PhraseCache:
     """Return the cache of phrases for the pipeline's voice, which is known by its file and its settings."""
-    named = settings.box.paths.cache
-    directory = (Path(named).expanduser() if named else default_cache()) / "phrases"
+    directory = _cache(settings) / "phrases"
     tts = settings.pipeline.tts
     voice = tts.model_dump()
     if tts.engine != "scripted":
@@ -179,8 +240,15 @@ def _phrase_cache(settings: Settings, store: Store) -> PhraseCache:
     return PhraseCache(directory, voice)
 
 
+def _cache(settings: Settings) -> Path:
+    named = settings.box.paths.cache
+    return Path(named).expanduser() if named else default_cache()
+
+
 def _order(stage: str, settings: Settings, store: Store) -> WorkerOrder:
-    section = settings.pipeline.heavy_stages[stage]
+    section = settings.pipeline.worker_stages[stage]
     model = Path() if section.engine == "scripted" else store.path(section.model)
     threads = Threads.choose(settings.box.cores, len(os.sched_getaffinity(0)))
-    return WorkerOrder(stage, model, section.model_dump(), threads.of(stage), threads.slm_prefill)
+    return WorkerOrder(
+        stage, model, section.model_dump(), threads.of(kind_of(stage)), threads.slm_prefill, _cache(settings) / stage
+    )

@@ -10,22 +10,27 @@ from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings, Turn
 from voicebot.engines.llama.engine import LlamaEngine
 from voicebot.engines.piper import PiperEngine
 from voicebot.engines.registry import load_language_model, load_recognizer, load_synthesizer, load_turn_model
-from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, ScriptedTurn
+from voicebot.engines.scripted import ScriptedRecognizer, ScriptedSessions, ScriptedSynthesizer, ScriptedTurn
 from voicebot.engines.smart_turn import SmartTurn
 from voicebot.engines.whisper import FasterWhisper
+from voicebot.workers.flags import CancelFlag
 
 
-def test_scripted_engines_need_no_model() -> None:
+def test_scripted_engines_need_no_model(cancel: CancelFlag) -> None:
     nowhere = Path("/nonexistent")
     assert isinstance(load_recognizer(AsrSettings(engine="scripted"), nowhere, 1), ScriptedRecognizer)
-    assert isinstance(load_language_model(SlmSettings(engine="scripted"), nowhere, 1, 1), ScriptedModel)
+    assert isinstance(
+        load_language_model(SlmSettings(engine="scripted"), nowhere, 1, 1, nowhere, cancel), ScriptedSessions
+    )
     assert isinstance(load_synthesizer(TtsSettings(engine="scripted"), nowhere, 1), ScriptedSynthesizer)
     assert isinstance(load_turn_model(TurnModelSettings(engine="scripted"), nowhere, 1), ScriptedTurn)
 
 
-def test_the_defaults_are_the_real_engines(whisper_folder: Path, gguf: Path, voice_file: Path, turn_file: Path) -> None:
+def test_the_defaults_are_the_real_engines(
+    whisper_folder: Path, gguf: Path, voice_file: Path, turn_file: Path, tmp_path: Path, cancel: CancelFlag
+) -> None:
     assert isinstance(load_recognizer(AsrSettings(), whisper_folder, 1), FasterWhisper)
-    model = load_language_model(SlmSettings(context_tokens=256), gguf, 1, 1)
+    model = load_language_model(SlmSettings(context_tokens=256), gguf, 1, 1, tmp_path, cancel)
     assert isinstance(model, LlamaEngine)
     model.close()
     assert isinstance(load_synthesizer(TtsSettings(), voice_file, 1), PiperEngine)

@@ -9,19 +9,24 @@ import pytest
 
 from voicebot.audio import FRAME_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ, Pcm, level_dbfs, silence
 from voicebot.engines.protocols import (
+    Computed,
     LanguageModel,
     Message,
+    Piece,
     Recognizer,
+    SlmRequest,
     Synthesizer,
     TurnModel,
     VoiceDetector,
     VoiceEnd,
     VoiceGate,
+    Weighed,
 )
 from voicebot.engines.scripted import (
     LoudnessDetector,
     ScriptedModel,
     ScriptedRecognizer,
+    ScriptedSessions,
     ScriptedSynthesizer,
     ScriptedTurn,
     hum,
@@ -34,7 +39,7 @@ HELLO = (Message("user", "hello you"),)
 
 def test_they_are_what_the_pipeline_wants() -> None:
     recognizer: Recognizer = ScriptedRecognizer()
-    model: LanguageModel = ScriptedModel()
+    model: LanguageModel = ScriptedSessions(ScriptedModel())
     synthesizer: Synthesizer = ScriptedSynthesizer()
     turn: TurnModel = ScriptedTurn()
     detector: VoiceDetector = LoudnessDetector()
@@ -45,6 +50,27 @@ def test_they_are_what_the_pipeline_wants() -> None:
 def test_the_recognizer_says_what_its_script_says(cancel: CancelFlag) -> None:
     assert ScriptedRecognizer().transcribe(hum(3 * SAMPLE_RATE_HZ), cancel).text == "an utterance of 3 seconds"
     assert ScriptedRecognizer(lambda pcm: str(len(pcm))).transcribe(hum(7), cancel).text == "7"
+
+
+def test_a_hosted_model_gives_each_session_a_word_at_a_time(cancel: CancelFlag) -> None:
+    model = ScriptedSessions(ScriptedModel())
+    answers = [model.submit(SlmRequest("generate", HELLO, who, 2), cancel) for who in ("one", "other")]
+    answers += [model.submit(SlmRequest(op, HELLO), cancel) for op in ("prefill", "end")]
+    model.step()
+    assert [list(answer.items) for answer in answers] == [
+        *([Piece("You")], [Piece("You")]),
+        *([Computed(0, 0)], [Weighed(1.0)]),
+    ]
+    while model.busy:
+        model.step()
+    assert [len(answer.items) for answer in answers] == [2, 2, 1, 1]
+    assert all(answer.ended and answer.error is None for answer in answers)
+    assert not model.rest()
+    cancel.request()
+    late = model.submit(SlmRequest("generate", HELLO, "", 2), cancel)
+    model.step()
+    assert late.ended
+    assert isinstance(late.error, CancelledWorkError)
 
 
 def test_the_model_replies_word_by_word_and_remembers_what_it_was_asked(cancel: CancelFlag) -> None:

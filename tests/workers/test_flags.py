@@ -13,7 +13,7 @@ import pytest
 
 from voicebot.engines.protocols import Cancel
 from voicebot.errors import CancelledWorkError
-from voicebot.workers.flags import FLAG_COUNT, CancelFlags
+from voicebot.workers.flags import REQUEST_FLAGS, CancelFlags
 
 CHILD = """
 import sys
@@ -57,10 +57,10 @@ def test_a_flag_is_a_c_string_of_no_or_one_byte(flags: CancelFlags) -> None:
 
 
 def test_each_flag_has_a_cache_line_of_its_own(flags: CancelFlags) -> None:
-    addresses = [flags[index].address for index in range(FLAG_COUNT)]
+    addresses = [flags[index].address for index in range(REQUEST_FLAGS)]
     assert all(later - earlier == 64 for earlier, later in pairwise(addresses))
     flags[3].request()
-    assert [index for index in range(FLAG_COUNT) if flags[index].requested()] == [3]
+    assert [index for index in range(REQUEST_FLAGS) if flags[index].requested()] == [3]
 
 
 def test_another_process_sees_a_flag_and_can_change_it(flags: CancelFlags) -> None:

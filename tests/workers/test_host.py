@@ -93,7 +93,7 @@ def test_a_reply_streams_and_a_cancelled_one_is_not_begun() -> None:
         texts = [header.get("item") for header, _ in worker.answers({"id": 1, **request})]
         assert texts == [{"text": "You"}, {"text": " said:"}, {"text": " a"}, {"text": " b."}, None]
         (computed, _), _ = worker.answers({"id": 2, "op": "prefill", "messages": []})
-        assert computed == {"id": 2, "item": {"computed": 0}}
+        assert computed == {"id": 2, "item": {"computed": 0, "held": 0}}
         flag: CancelFlag = worker.flags[9]
         flag.request()
         assert worker.answers({"id": 3, **request, "flag": 9}) == [({"id": 3, "end": "cancelled"}, b"")]

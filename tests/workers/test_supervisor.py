@@ -17,7 +17,7 @@ from voicebot.config.box import WorkerSettings
 from voicebot.errors import EngineError, WorkerDiedError
 from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.workers import process as module
-from voicebot.workers.flags import FLAG_COUNT
+from voicebot.workers.flags import REQUEST_FLAGS
 from voicebot.workers.process import Reply
 from voicebot.workers.wire import encode
 
@@ -55,10 +55,10 @@ async def test_a_request_is_answered_piece_by_piece() -> None:
 
 async def test_many_requests_at_once_each_get_their_own_answer() -> None:
     async with serving() as rig:
-        asked = [f"number {number} of many" for number in range(2 * FLAG_COUNT)]
+        asked = [f"number {number} of many" for number in range(2 * REQUEST_FLAGS)]
         answers = await asyncio.gather(*(rig.texts(words) for words in asked))
         assert [whole(answer) for answer in answers] == [said(words) for words in asked]
-        assert free_flags(rig) == FLAG_COUNT - 1
+        assert free_flags(rig) == REQUEST_FLAGS
 
 
 async def test_an_engines_failure_reaches_only_whoever_asked() -> None:
@@ -74,7 +74,7 @@ async def test_an_engines_failure_reaches_only_whoever_asked() -> None:
         done = encode({"id": 1, "end": "done", "cpu_s": 0.1})
         life.reader.feed_data(encode({"id": 1, "item": {"text": "it works."}}) + done)
         assert await asking[1] == ["it works."]
-        assert free_flags(rig) == FLAG_COUNT - 1
+        assert free_flags(rig) == REQUEST_FLAGS
         rig.signal(signal.SIGKILL)
 
 
@@ -85,7 +85,7 @@ async def test_leaving_the_replies_early_cancels_the_work() -> None:
                 assert reply.item == {"text": "You"}
                 break
         assert whole(await rig.texts("a b")) == said("a b")
-        assert free_flags(rig) == FLAG_COUNT - 1
+        assert free_flags(rig) == REQUEST_FLAGS
     assert rig.states == ["loading", "ready", "stopped"]
 
 
@@ -98,7 +98,7 @@ async def test_a_request_whose_task_is_cancelled_is_never_worked_on() -> None:
         await asyncio.wait([asking])
         rig.signal(signal.SIGCONT)
         assert whole(await rig.texts("wanted")) == said("wanted")
-        assert free_flags(rig) == FLAG_COUNT - 1
+        assert free_flags(rig) == REQUEST_FLAGS
 
 
 async def test_replies_that_nobody_takes_fail_their_request_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,8 +197,8 @@ async def test_a_worker_killed_while_idle_is_replaced() -> None:
 async def test_a_worker_killed_at_work_fails_what_it_worked_on() -> None:
     async with serving() as rig:
         rig.signal(signal.SIGSTOP)
-        asking = [asyncio.create_task(rig.texts(f"request {number}")) for number in range(FLAG_COUNT + 10)]
-        await pending(rig, FLAG_COUNT - 1)  # the others wait for a flag
+        asking = [asyncio.create_task(rig.texts(f"request {number}")) for number in range(REQUEST_FLAGS + 10)]
+        await pending(rig, REQUEST_FLAGS)  # the others wait for a flag
         rig.signal(signal.SIGKILL)
         failures = await asyncio.gather(*asking, return_exceptions=True)
         assert {type(failure) for failure in failures} == {WorkerDiedError}

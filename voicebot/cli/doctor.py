@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -19,8 +20,10 @@ from voicebot.audio_io.devices import Device, Kind, choose_device, list_devices
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.config.box import AudioSettings, BoxSettings, CoreSettings
 from voicebot.config.load import Settings
+from voicebot.config.pipeline import PipelineSettings
+from voicebot.config.tiers import TierSettings, kind_of
 from voicebot.daemon import memory_plan
-from voicebot.errors import AudioDeviceError, ConfigError, VoicebotError
+from voicebot.errors import AudioDeviceError, ConfigError, EngineError, UsageError, VoicebotError
 from voicebot.models.plan import MemoryPlan
 from voicebot.models.store import Store
 
@@ -87,6 +90,7 @@ def examine(pipeline: str, profile: str) -> list[Finding]:
     findings += _guarded("cores", lambda: [check_cores(usable, os.cpu_count() or len(usable), box.cores)])
     if known:
         findings += _guarded("models", lambda: check_models(*known))
+        findings += _guarded("tiers", lambda: check_tiers(known[0].pipeline))
         findings += _guarded("memory", lambda: [check_fit(memory_plan(*known))], "voicebot models list")
     return findings
 
@@ -152,7 +156,7 @@ def check_cores(usable: Iterable[int], existing: int, cores: CoreSettings) -> Fi
 
 def check_models(settings: Settings, store: Store) -> list[Finding]:
     """Find whether the model of each stage is installed and undamaged."""
-    stages = settings.pipeline.heavy_stages.items()
+    stages = settings.pipeline.worker_stages.items()
     return [check_model(stage, section.model, store) for stage, section in stages if section.engine != "scripted"]
 
 
@@ -161,13 +165,37 @@ def check_model(stage: str, model_id: str, store: Store) -> Finding:
     name, mend = f"{stage} model", "voicebot models list"
     try:
         model = store.catalogue.model(model_id)
-        if model.stage != stage:
-            return Finding(name, "missing", f"{model_id} is a model for {model.stage}, not for {stage}.", mend)
+        if model.stage != kind_of(stage):
+            return Finding(name, "missing", f"{model_id} is a model for {model.stage}, not for {kind_of(stage)}.", mend)
         mend = f"voicebot models add FILE --engine {model.engine} --id" if model.added else "voicebot models pull"
         mend = f"{mend} {model_id}"
         return Finding(name, "ok", f"{model_id} in {store.path(model_id)}")
     except (VoicebotError, OSError) as error:
         return Finding(name, "missing", str(error), mend)
+
+
+def check_tiers(pipeline: PipelineSettings) -> list[Finding]:
+    """Find whether the endpoint of each remote tier answers, and has the tier's model."""
+    return [asyncio.run(_check_endpoint(pipeline, tier)) for tier in pipeline.tiers if tier.remote]
+
+
+async def _check_endpoint(pipeline: PipelineSettings, tier: TierSettings) -> Finding:
+    from voicebot.workers.openai import connect  # noqa: PLC0415 - an HTTP client is loaded only by who wants one
+
+    name = f"tier {tier.name}"
+    try:
+        async with connect(tier, pipeline.slm_of(tier)) as endpoint:
+            models = await endpoint.models()
+    except UsageError as error:
+        return Finding(name, "missing", str(error), "correct api_key_file in the pipeline")
+    except EngineError as error:
+        return Finding(name, "warning", f"{error} The model of [slm] answers instead.", f"curl {tier.url}/models")
+    if tier.model in models:
+        return Finding(name, "ok", f"{tier.model} at {tier.url}")
+    known = ", ".join(models) or "none"
+    return Finding(
+        name, "warning", f"{tier.url} does not offer {tier.model}; it has: {known}.", "correct the tier's model"
+    )
 
 
 def check_fit(planned: MemoryPlan) -> Finding:

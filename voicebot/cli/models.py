@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from voicebot.cli.tune import tune_models
 from voicebot.errors import ModelError
 from voicebot.models.catalogue import BYTES_PER_MB, STAGE_OF_ENGINE, Engine, Model, load_catalogue
 from voicebot.models.download import Progress as Moved
@@ -23,21 +24,23 @@ app = typer.Typer(
     no_args_is_help=True, help="The models of this box: what is installed, what can be, and whether it is sound."
 )
 
+app.command("tune")(tune_models)
+
 _PLAIN_STEP: Final = 0.1
-_VOUCHED: Final = {"catalogue": "known hash", "publisher": "publisher-vouched", "you": "your own"}
+_VOUCHED: Final = {"catalogue": "known hash", "publisher": "publisher-vouched", "you": "your own", "box": "made here"}
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 
 
 @app.command("list")
 def list_models(*, as_json: JsonFlag = False) -> None:
-    """List all models: installed or not, size, memory, licence, and who vouches for the hash."""
+    """List all models: installed or not, size, memory, licence, who vouches for the hash, format if it was tuned."""
     store = _open_store()
-    models = sorted(store.catalogue.models.values(), key=lambda model: (model.stage, model.size))
+    models = sorted(store.as_used().models.values(), key=lambda model: (model.stage, model.size))
     if as_json:
         _print_json({"root": str(store.root), "models": [_described(store, model) for model in models]})
         return
-    table = Table("model", "stage", "state", "size", "memory", "licence", "hash", box=None, pad_edge=False)
+    table = Table("model", "stage", "state", "size", "memory", "licence", "hash", "format", box=None, pad_edge=False)
     for model in models:
         row = _described(store, model)
         default = " *" if row["default"] else ""
@@ -49,6 +52,7 @@ def list_models(*, as_json: JsonFlag = False) -> None:
             f"{model.memory.weights_mb + model.memory.work_mb:.0f} MB",
             f"{model.licence}{' (to be accepted)' if model.accept_licence else ''}",
             _VOUCHED[model.vouched],
+            str(row["format"]),
         )
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table)
@@ -121,8 +125,10 @@ def verify(
                 typer.echo(f"{status.state:8}{model_id}/{status.name} ({_VOUCHED[status.vouched]})")
     wrong = [model_id for model_id, statuses in checked.items() if any(s.state != "ok" for s in statuses)]
     if wrong:
+        lost = [s for model_id in wrong for s in checked[model_id] if s.state != "ok"]
+        command = "tune" if all(status.vouched == "box" for status in lost) else "pull"
         raise ModelError(
-            f"{', '.join(wrong)}: files are missing or damaged; run `voicebot models pull {' '.join(wrong)}`."
+            f"{', '.join(wrong)}: files are missing or damaged; run `voicebot models {command} {' '.join(wrong)}`."
         )
 
 
@@ -144,6 +150,7 @@ def _described(store: Store, model: Model) -> dict[str, object]:
         "languages": model.languages,
         "default": model.id in store.catalogue.defaults.values(),
         "installed": store.is_installed(model.id),
+        "format": tuned.chosen.format if (tuned := store.tuned(model.id)) else "",
         "size": model.size,
         "size_approximate": model.vouched == "publisher",
         "licence": model.licence,

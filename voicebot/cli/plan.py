@@ -37,7 +37,7 @@ def plan(
     settings = load(pipeline, profile)
     context_tokens = context or settings.pipeline.slm.context_tokens
     planned = memory_plan(
-        settings, open_store(settings), context_tokens=context_tokens, sessions=sessions, model_ids=model_ids or ()
+        settings, open_store(settings), context_tokens=context, sessions=sessions, model_ids=model_ids or ()
     )
     if not planned.rows:
         raise UsageError(f"the pipeline {settings.pipeline_name!r} needs no model; name one with --model.")

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
-from voicebot.config.section import Section
-
-Texts = Annotated[tuple[str, ...], Strict(strict=False)]
-"""A list of TOML's becomes a tuple."""
+from voicebot.config.history import HistorySettings
+from voicebot.config.section import Section, Texts
+from voicebot.config.tiers import FIRST_TIER, RouterSettings, TierSettings
+from voicebot.errors import UsageError
 
 
 class HearingSettings(Section):
@@ -157,6 +157,12 @@ class SlmSettings(Section):
     engine: Literal["llama", "scripted"] = "llama"
     model: str = "smollm2-135m-instruct-q4_1"
     context_tokens: int = Field(1024, ge=256, le=131_072)
+    slots: int = Field(4, ge=1, le=64)
+    kv_type: Literal["f16", "q8_0"] = "f16"
+    step_ms: int = Field(100, ge=10, le=5000)
+    speculation: bool = True
+    phrase_book: bool = True
+    draft_model: str = ""
     max_tokens: int = Field(60, ge=1, le=4096)
     temperature: float = Field(0.0, ge=0, le=2)
     top_k: int = Field(40, ge=0)
@@ -233,6 +239,9 @@ class PipelineSettings(Section):
     turn_model: TurnModelSettings = TurnModelSettings()
     asr: AsrSettings = AsrSettings()
     slm: SlmSettings = SlmSettings()
+    tiers: Annotated[tuple[TierSettings, ...], Strict(strict=False)] = ()
+    router: RouterSettings = RouterSettings()
+    history: HistorySettings = HistorySettings()
     tts: TtsSettings = TtsSettings()
     clauses: ClauseSettings = ClauseSettings()
     playback: PlaybackSettings = PlaybackSettings()
@@ -240,8 +249,39 @@ class PipelineSettings(Section):
     openers: OpenerSettings = OpenerSettings()
     phrases: PhraseSettings = PhraseSettings()
 
+    @field_validator("tiers")
+    @classmethod
+    def _told_apart(cls, tiers: tuple[TierSettings, ...]) -> tuple[TierSettings, ...]:
+        if len({tier.name for tier in tiers}) < len(tiers):
+            raise ValueError("two tiers have the same name")
+        return tiers
+
     @property
     def heavy_stages(self) -> Mapping[str, AsrSettings | SlmSettings | TtsSettings | TurnModelSettings]:
         """The sections of the stages that run a model in a worker, by the stage's name."""
         turn = {} if self.turn_model.engine == "none" else {"turn": self.turn_model}
         return {"asr": self.asr, "slm": self.slm, "tts": self.tts, **turn}
+
+    @property
+    def worker_stages(self) -> Mapping[str, AsrSettings | SlmSettings | TtsSettings | TurnModelSettings]:
+        """The same with a stage "slm-NAME" for each further tier that runs on this box."""
+        local = {f"slm-{tier.name}": self.slm_of(tier) for tier in self.tiers if not tier.remote}
+        return {**self.heavy_stages, **local}
+
+    def slm_of(self, tier: TierSettings) -> SlmSettings:
+        """Return [slm] with what is the tier's own. A remote one's engine is not among them."""
+        return self.slm.model_copy(
+            update={
+                "engine": self.slm.engine if tier.remote else tier.engine,
+                "model": tier.model,
+                "context_tokens": tier.context_tokens or self.slm.context_tokens,
+                "max_tokens": tier.max_tokens or self.slm.max_tokens,
+            }
+        )
+
+    def tier(self, name: str) -> TierSettings | None:
+        """Return the further tier of that name; None for the first one. Raises UsageError when there is none."""
+        known = {FIRST_TIER: None, **{tier.name: tier for tier in self.tiers}}
+        if name not in known:
+            raise UsageError(f"there is no tier {name!r}; this pipeline has {', '.join(known)}.")
+        return known[name]

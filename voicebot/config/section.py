@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Strict
+
+Texts = Annotated[tuple[str, ...], Strict(strict=False)]
+"""A list of TOML's becomes a tuple."""
 
 
 class Section(BaseModel):

@@ -6,11 +6,14 @@ then raises CancelledWorkError. `Cancel.address` points at two bytes that native
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from voicebot.audio import Pcm
+from voicebot.errors import VoicebotError
 
 
 class Cancel(Protocol):
@@ -25,6 +28,17 @@ class Cancel(Protocol):
 
     def raise_if_requested(self) -> None:
         """Raise CancelledWorkError if the work is no longer wanted."""
+
+
+class Alarm(Protocol):
+    """Raised by whoever cancels one of several requests that are computed together, after that one's own flag."""
+
+    @property
+    def address(self) -> int:
+        """As that of a Cancel."""
+
+    def clear(self) -> None:
+        """Take note of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,38 @@ class Message:
     content: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something a reply may ask for by name."""
+
+    name: str
+    """Letters, digits, "_" and "-"."""
+    description: str
+    """When to use it and what for, in words for the model."""
+    parameters: Mapping[str, Any]
+    """A JSON schema of type "object" with only what `engines.tools` lets pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A reply's request to use a tool."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenCall:
+    """What began as a tool call and is none: cut short by the end of the reply, or no valid JSON."""
+
+    text: str
+    """All that stood between the marks of a call."""
+
+
+ReplyPart = str | ToolCall | BrokenCall
+"""A part of a reply, as it streams: some text, or one call."""
+
+
 class VoiceGate(Protocol):
     """The cheap first look at every frame."""
 
@@ -90,22 +136,93 @@ class Recognizer(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class SlmRequest:
+    """What a language model is asked about a conversation.
+
+    "prefill": take it in, so that a request that begins with it starts at once. "end": how probable is it that a
+    sentence, or all of it, ends right after the last message's text? "generate": reply.
+    """
+
+    op: Literal["prefill", "end", "generate"]
+    messages: tuple[Message, ...]
+    session: str = ""
+    """Whose conversation it is. Requests of one session are answered one after the other."""
+    max_tokens: int = 0
+    """The longest reply."""
+    begun: str = ""
+    """How the reply begins already; it goes on from there."""
+    within_s: float = math.inf
+    """How soon the answer, or the first token of it, is wanted; infinity when nobody waits."""
+    tools: tuple[Tool, ...] = ()
+    """What the reply may call."""
+    must_call: bool = False
+    """Whether it has to, and to say nothing else."""
+    confidence: bool = False
+    """Whether each piece of the reply is to come with its probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The answer to a prefill."""
+
+    tokens: int
+    """How many were not known already."""
+    held: int
+    """How many the conversation has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The answer to "end"."""
+
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some text of a reply: one token's, but for characters that take several."""
+
+    text: str
+    logprob: float | None = None
+    """The natural logarithm of its probability, where that was asked for."""
+
+
+SlmItem = Computed | Weighed | Piece | ToolCall | BrokenCall
+
+
+class Answer:
+    """What a language model has answered so far. Whoever asked takes the items out; the model ends it."""
+
+    def __init__(self) -> None:
+        self.items: deque[SlmItem] = deque()
+        self.ended = False
+        self.error: VoicebotError | None = None
+        """Why there is no more of it, when that is not because it is complete."""
+        self.cpu_s = 0.0
+        """Processor time that it took so far."""
+
+    def end(self, error: VoicebotError | None = None) -> None:
+        """Say that no more items will come."""
+        self.ended = True
+        self.error = error
+
+
 class LanguageModel(Protocol):
-    """Text to reply."""
+    """Text to reply, for several sessions at a time: their requests advance together, step by step."""
 
-    def prefill(self, messages: tuple[Message, ...], cancel: Cancel) -> int:
-        """Take in a conversation so far, so that a request that begins with it starts at once.
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
 
-        Returns the number of tokens that were not known already.
-        """
+    def submit(self, request: SlmRequest, cancel: Cancel) -> Answer:
+        """Take up a request. Its answer grows with every step; errors are in there too."""
 
-    def generate(
-        self, messages: tuple[Message, ...], max_tokens: int, cancel: Cancel, begun: str = ""
-    ) -> Iterator[str]:
-        """Yield the reply to a conversation, as text, piece by piece; what goes on after `begun` if that is given."""
+    def step(self) -> None:
+        """Advance the requests under way by one batch."""
 
-    def end_probability(self, messages: tuple[Message, ...], cancel: Cancel) -> float:
-        """Return the probability that a sentence, or all of it, ends right after the last message's text."""
+    def rest(self) -> bool:
+        """Do a little of what can wait until nothing is under way; returns whether there is more of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings, TurnModelSettings
-from voicebot.engines.protocols import LanguageModel, Recognizer, Synthesizer, TurnModel
-from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, ScriptedTurn
+from voicebot.engines.protocols import Alarm, LanguageModel, Recognizer, Synthesizer, TurnModel
+from voicebot.engines.scripted import (
+    ScriptedModel,
+    ScriptedRecognizer,
+    ScriptedSessions,
+    ScriptedSynthesizer,
+    ScriptedTurn,
+)
 
 
 def load_recognizer(settings: AsrSettings, model: Path, threads: int) -> Recognizer:
@@ -18,13 +24,18 @@ def load_recognizer(settings: AsrSettings, model: Path, threads: int) -> Recogni
     return FasterWhisper(model, settings, threads)
 
 
-def load_language_model(settings: SlmSettings, model: Path, threads: int, prefill_threads: int) -> LanguageModel:
-    """Load the language model that the settings name. Raises EngineError."""
+def load_language_model(
+    settings: SlmSettings, model: Path, threads: int, prefill_threads: int, cache: Path, alarm: Alarm
+) -> LanguageModel:
+    """Load the language model that the settings name. Raises EngineError.
+
+    `cache`: where it may keep what need not be computed again. `alarm` is raised after any cancel.
+    """
     if settings.engine == "scripted":
-        return ScriptedModel()
+        return ScriptedSessions(ScriptedModel())
     from voicebot.engines.llama.engine import LlamaEngine  # noqa: PLC0415
 
-    return LlamaEngine(model, settings, threads, prefill_threads)
+    return LlamaEngine(model, settings, threads, prefill_threads, cache, alarm)
 
 
 def load_synthesizer(settings: TtsSettings, model: Path, threads: int) -> Synthesizer:

@@ -6,14 +6,27 @@ They do no work, so they say how long they pretend to take; whoever hosts them i
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from voicebot.audio import FULL_SCALE, SAMPLE_RATE_HZ, Pcm, samples_from_ms
-from voicebot.engines.protocols import Cancel, Message, Speech, Transcript, VoiceEnd
-from voicebot.errors import EngineError
+from voicebot.engines.protocols import (
+    Answer,
+    Cancel,
+    Computed,
+    Message,
+    Piece,
+    SlmItem,
+    SlmRequest,
+    Speech,
+    Transcript,
+    VoiceEnd,
+    Weighed,
+)
+from voicebot.errors import CancelledWorkError, EngineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,50 @@ class ScriptedModel:
         """Return what `finished` makes of the conversation."""
         cancel.raise_if_requested()
         return self.finished(messages)
+
+
+class ScriptedSessions:
+    """A scripted model as a worker hosts it: every step is a word of each request under way."""
+
+    def __init__(self, model: ScriptedModel) -> None:
+        self._model = model
+        self._under_way: list[tuple[Answer, Iterator[SlmItem]]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self._under_way)
+
+    def submit(self, request: SlmRequest, cancel: Cancel) -> Answer:
+        """Take up a request."""
+        answer = Answer()
+        self._under_way.append((answer, self._items(request, cancel)))
+        return answer
+
+    def step(self) -> None:
+        """Give each request its next item."""
+        for each in tuple(self._under_way):
+            answer, items = each
+            began_s = time.process_time()
+            try:
+                answer.items.append(next(items))
+            except (StopIteration, CancelledWorkError) as end:
+                self._under_way.remove(each)
+                answer.end(end if isinstance(end, CancelledWorkError) else None)
+            answer.cpu_s += time.process_time() - began_s
+
+    def rest(self) -> bool:
+        """Have nothing else to do."""
+        return False
+
+    def _items(self, request: SlmRequest, cancel: Cancel) -> Iterator[SlmItem]:
+        if request.op == "prefill":
+            yield Computed(self._model.prefill(request.messages, cancel), 0)
+        elif request.op == "end":
+            yield Weighed(self._model.end_probability(request.messages, cancel))
+        else:
+            words = self._model.generate(request.messages, request.max_tokens, cancel, request.begun)
+            yield from map(Piece, words)
 
 
 def _finished(pcm: Pcm) -> VoiceEnd:

@@ -17,7 +17,7 @@ from voicebot.models.location import default_root
 
 Stage = Literal["asr", "slm", "tts", "vad", "turn"]
 Engine = Literal["faster-whisper", "llama", "piper", "silero", "smart-turn"]
-Vouched = Literal["catalogue", "publisher", "you"]
+Vouched = Literal["catalogue", "publisher", "you", "box"]
 
 STAGE_OF_ENGINE: Final[Mapping[Engine, Stage]] = {
     "faster-whisper": "asr",

@@ -26,6 +26,7 @@ from voicebot.models.digest import sha256_of
 from voicebot.models.gguf import kv_bytes_per_token
 from voicebot.models.lock import locked
 from voicebot.models.manifest import replace_text
+from voicebot.models.tuned import is_tuned
 from voicebot.models.voice_parts import is_part
 
 _STAGING_FOLDER: Final = ".adding"
@@ -91,7 +92,9 @@ def _files_of(source: Path, engine: Engine) -> dict[str, Path]:
     if not source.exists():
         raise UsageError(f"{source} does not exist; give the model's file or folder.")
     if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.is_file() and not is_part(path))
+        found = sorted(
+            path for path in source.rglob("*") if path.is_file() and not is_part(path) and not is_tuned(path)
+        )
         files = {path.relative_to(source).as_posix(): path for path in found if not path.name.startswith(".")}
     else:
         files = {source.name: source}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from voicebot.errors import DownloadError, ModelError, UsageError
-from voicebot.models.catalogue import PUBLISHER, Catalogue, Engine, Model, ModelFile, Stage, Vouched
+from voicebot.models.catalogue import BYTES_PER_MB, PUBLISHER, Catalogue, Engine, Model, ModelFile, Stage, Vouched
 from voicebot.models.digest import sha256_of
 from voicebot.models.download import Progress
 from voicebot.models.local import install_local
@@ -17,6 +17,7 @@ from voicebot.models.location import default_root
 from voicebot.models.lock import locked
 from voicebot.models.manifest import NEVER, Record, Stamp, read_records, write_records
 from voicebot.models.pull import Puller
+from voicebot.models.tuned import Tuned, best_weights, cpu_name, forget_tuned, read_tuned, tuned_path, weights_state
 from voicebot.models.voice_parts import keep_parts
 
 _log = logging.getLogger(__name__)
@@ -56,9 +57,15 @@ class Store:
         """Return what the engine is given: a file or a folder whose files are all present and undamaged.
 
         A file is hashed once and then trusted while its stamp stays. A voice that has not been cut into its parts is
-        cut here. `ModelError` says what is missing or damaged and the command that mends it; `UsageError` when there
-        is no such model.
+        cut here. A language model that was tuned for this box is its tuned file. `ModelError` says what is missing or
+        damaged and the command that mends it; `UsageError` when there is no such model.
         """
+        entry, sha256 = self.installed(model_id)
+        is_slm = self.catalogue.model(model_id).engine == "llama"
+        return best_weights(self.root, model_id, entry, sha256) if is_slm else entry
+
+    def installed(self, model_id: str) -> tuple[Path, str]:
+        """Return the entry as it was installed, tuned or not, and its hash ("" for a folder). Raises as `path` does."""
         model = self.catalogue.model(model_id)
         statuses = self._check(model, trust_stamps=True)
         for status in statuses:
@@ -67,7 +74,29 @@ class Store:
             if status.state == "damaged":
                 raise ModelError(f"{status.path} is damaged; run `{_mending(model)}`, which replaces it.")
         self._keep_parts(model, statuses, trust_stamps=True)
-        return self._folder(model) / model.entry
+        sha256 = {status.name: status.sha256 for status in statuses}.get(model.entry, "")
+        return self._folder(model) / model.entry, sha256
+
+    def tuned(self, model_id: str) -> Tuned | None:
+        """Return the record of the tuned weights that this box would use; reads no large file."""
+        model = self.catalogue.model(model_id)
+        source = self._folder(model) / model.entry
+        tuned = read_tuned(self.root, model_id)
+        known = read_records(self.root, model_id).get(model.entry)
+        if tuned is None or known is None or tuned.misfit(known.sha256, cpu_name()):
+            return None
+        return tuned if tuned_path(source).is_file() else None
+
+    def untune(self, model_id: str) -> bool:
+        """Return to the weights as they were installed; whether there were others."""
+        model = self.catalogue.model(model_id)
+        with locked(self.root, model_id):
+            return forget_tuned(self.root, model_id, self._folder(model) / model.entry)
+
+    def as_used(self) -> Catalogue:
+        """Return the catalogue with the memory that tuned weights take in place of the installed ones'."""
+        found = ((model, self.tuned(model.id)) for model in self.catalogue.models.values() if model.engine == "llama")
+        return self.catalogue.with_models(_with_weights(model, tuned) for model, tuned in found if tuned)
 
     def is_installed(self, model_id: str) -> bool:
         """Return whether all files are there with the right size; reads none of them."""
@@ -81,6 +110,11 @@ class Store:
         statuses = self._check(model, trust_stamps=False)
         if all(status.state == "ok" for status in statuses):
             self._keep_parts(model, statuses, trust_stamps=False)
+        source = self._folder(model) / model.entry
+        if tuned := read_tuned(self.root, model_id):
+            state = weights_state(source, tuned, trust_stamps=False)
+            path = tuned_path(source)
+            statuses.append(FileStatus(path.name, path, state, tuned.weights.sha256, "box"))
         return statuses
 
     def pull(self, model_id: str, progress: Progress = _no_progress, *, accept_licence: bool = False) -> Path:
@@ -166,6 +200,11 @@ class Store:
             return FileStatus(file.name, path, "damaged", expected, vouched)
         records[file.name] = Record(sha256=expected, stamp=stamp)
         return FileStatus(file.name, path, "ok", expected, vouched)
+
+
+def _with_weights(model: Model, tuned: Tuned) -> Model:
+    weights_mb = tuned.chosen.size / BYTES_PER_MB
+    return model.model_copy(update={"memory": model.memory.model_copy(update={"weights_mb": weights_mb})})
 
 
 def _record(path: Path) -> Record:

@@ -1,4 +1,4 @@
-"""One way to the network for everything that a pull asks for. Nothing else in voicebot opens a URL."""
+"""One way to the network for everything that a pull asks for. Only a tier's endpoint is another."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from voicebot.assistant.history import History
 from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples, samples_from_ms
 from voicebot.audio_io.port import AudioPort
 from voicebot.config.pipeline import PipelineSettings
-from voicebot.engines.protocols import Message
 from voicebot.errors import IllegalEventError, VoicebotError
 from voicebot.events import (
     Event,
@@ -28,6 +27,7 @@ from voicebot.events import (
 )
 from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.pipeline.clean import FrontEnd
+from voicebot.pipeline.compact import Compactor
 from voicebot.pipeline.listen import Listener
 from voicebot.pipeline.openers import Openers
 from voicebot.pipeline.overlap import Overlap
@@ -36,6 +36,7 @@ from voicebot.pipeline.revision import Revision, Surroundings
 from voicebot.pipeline.rules import activity_rules, barge_in_rules, eagerness_rules, endpoint_rules
 from voicebot.pipeline.stages import Stages
 from voicebot.pipeline.turn import Turn
+from voicebot.pipeline.warm import Warming
 from voicebot.pipeline.weigh import unfinished
 from voicebot.turn.activity import VoiceEvent
 from voicebot.turn.eagerness import Eagerness
@@ -72,6 +73,10 @@ class Session:
         self._front_end = FrontEnd(port.playback, settings.hearing)
         self._openers = Openers(stages.openers, settings.openers)
         self._partials = Partials(stages.asr, self.work, self._on_partial)
+        self._warming = Warming(name, stages.slm, self.work)
+        self._compactor = Compactor(
+            name, stages.slm, self.history, settings.history, settings.slm, self.work, self._warm_history
+        )
         self._around = Surroundings(
             name,
             stages,
@@ -89,7 +94,6 @@ class Session:
         self._onset_sample = 0
         self._stopped_sample = 0
         self._revision: Revision | None = None
-        self._warming: asyncio.Task[None] | None = None
         self._sensing: asyncio.Task[None] | None = None
         self._noise_goes_on = False
         """Sound over the reply was judged to be no speech, and may not have ended."""
@@ -117,7 +121,7 @@ class Session:
     async def run(self) -> None:
         """Listen and answer until the microphone ends; then leave nothing running."""
         async with asyncio.TaskGroup() as self._group:
-            self._warm(self.history.messages())
+            self._warm_history()
             while (frame := await self._port.next_frame()) is not None:
                 clean = self._front_end.clean(frame)
                 for heard in self._listener.hear(clean, echo=self._front_end.leaking):
@@ -125,11 +129,12 @@ class Session:
                 self._look()
                 self._weigh_again()
                 self._cover_wait()
+                self._make_room()
                 self._report_drops()
             self.stop()
             self._partials.cancel()
-            if self._warming is not None:
-                self._warming.cancel()
+            self._compactor.cancel()
+            self._warming.cancel()
 
     def stop(self) -> None:
         """Stop the reply, or forget what is being said, as if the user had pressed a button."""
@@ -210,6 +215,10 @@ class Session:
             waited = self._port.now_sample() - self._turn.speech_end_sample
             self._revision.cover_wait(lambda: self._openers.due(self._turn.number, waited))
 
+    def _make_room(self) -> None:
+        quiet = self.state is State.IDLE and not self._listener.activity.near_speech
+        self._compactor.look(self._group, self._port.now_sample(), quiet=quiet)
+
     def _weigh_again(self) -> None:
         """Once in a long pause, judge the voice with what came after the soft end."""
         revision, now = self._revision, self._port.now_sample()
@@ -224,7 +233,7 @@ class Session:
             case State.PAUSED | State.WEIGHING:
                 self._judge(partial)
             case State.LISTENING if partial.said.text:
-                self._warm(self.history.messages(unfinished(partial.said.text)))
+                self._warming.warm(self._group, self.history.messages(unfinished(partial.said.text)))
             case _:
                 pass
 
@@ -270,8 +279,7 @@ class Session:
         turn.revisions += 1
         turn.speech_end_sample = self._listener.activity.speech_end_sample
         self._partials.cancel()
-        if self._warming is not None:
-            self._warming.cancel()
+        self._warming.cancel()
         pcm = self._utterance(turn.onset_sample, now)
         # The onset is noticed about as late as the end.
         speech_s = (now - turn.onset_sample) / SAMPLE_RATE_HZ
@@ -354,18 +362,11 @@ class Session:
         self._publish(turn.ended(self.name, revision, self._settings.budget, interrupted=interrupted))
         self._eagerness.turn_ended(self.work.cpu_s, self.work.wasted_cpu_s)
         self._set_soft_end()
-        self._warm(self.history.messages())
+        self._compactor.turn_ended()
+        self._warm_history()
 
-    def _warm(self, messages: tuple[Message, ...]) -> None:
-        """Let the language model take in a conversation while nobody waits for it."""
-        if self._warming is not None:
-            self._warming.cancel()
-        self._warming = self._group.create_task(self._prefill(messages), name=f"{self.name} prefill")
-
-    async def _prefill(self, messages: tuple[Message, ...]) -> None:
-        charged_to.set(Work(self.work))
-        with contextlib.suppress(VoicebotError):
-            await self._stages.slm.prefill(messages, session=self.name)
+    def _warm_history(self) -> None:
+        self._warming.warm(self._group, self.history.messages())
 
     def _report_drops(self) -> None:
         if self._port.dropped_frames != self._dropped_frames:

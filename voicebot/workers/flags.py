@@ -13,7 +13,9 @@ from typing import Final, Self
 
 from voicebot.errors import CancelledWorkError
 
-FLAG_COUNT: Final = 64
+_FLAG_COUNT: Final = 64
+REQUEST_FLAGS: Final = _FLAG_COUNT - 2
+"""How many of them are for requests."""
 _STRIDE_BYTES: Final = 64
 """A cache line for each flag."""
 
@@ -53,18 +55,28 @@ class CancelFlags:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        memory = mmap.mmap(descriptor, FLAG_COUNT * _STRIDE_BYTES)
-        self._flags = [CancelFlag(memory, index) for index in range(FLAG_COUNT)]
+        memory = mmap.mmap(descriptor, _FLAG_COUNT * _STRIDE_BYTES)
+        self._flags = [CancelFlag(memory, index) for index in range(_FLAG_COUNT)]
 
     @classmethod
     def create(cls) -> Self:
         """Make the memory. Its descriptor is inherited by the worker and gone with the last process that has it."""
         descriptor = os.memfd_create("voicebot-cancel-flags")
-        os.ftruncate(descriptor, FLAG_COUNT * _STRIDE_BYTES)
+        os.ftruncate(descriptor, _FLAG_COUNT * _STRIDE_BYTES)
         return cls(descriptor)
 
     def __getitem__(self, index: int) -> CancelFlag:
         return self._flags[index]
+
+    @property
+    def alarm(self) -> CancelFlag:
+        """Raised after any other flag, for a worker that computes several requests together."""
+        return self._flags[REQUEST_FLAGS]
+
+    @property
+    def own(self) -> CancelFlag:
+        """For what a worker does without being asked."""
+        return self._flags[REQUEST_FLAGS + 1]
 
     def close(self) -> None:
         """Close the descriptor and forget the flags; the memory goes with the last one that somebody still has."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from voicebot.audio import Pcm
 from voicebot.clock import Clock
-from voicebot.engines.protocols import Message, Speech, Transcript, VoiceEnd
+from voicebot.engines.protocols import Message, Piece, Speech, Transcript, VoiceEnd
 from voicebot.engines.scripted import ScriptedModel, ScriptedRecognizer, ScriptedSynthesizer, ScriptedTurn
 
 
@@ -61,6 +62,21 @@ class InlineSlm:
             await self._clock.sleep_s(wait_ms / 1000)
             wait_ms = self._engine.pace.each_ms
             yield text
+
+    async def pieces(
+        self,
+        messages: tuple[Message, ...],
+        max_tokens: int,
+        begun: str = "",
+        *,
+        session: str = "",
+        confidence: bool = False,
+    ) -> AsyncGenerator[Piece, None]:
+        """Yield the same in pieces; a script is never unsure."""
+        del confidence
+        async with aclosing(self.generate(messages, max_tokens, begun, session=session)) as texts:
+            async for text in texts:
+                yield Piece(text, 0.0)
 
     async def end_probability(self, messages: tuple[Message, ...], *, session: str = "") -> float:
         """Return what the script thinks of the last message, after a tenth of the time to a first token."""

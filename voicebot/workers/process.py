@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from voicebot.errors import EngineError
 from voicebot.latency.work import Work
-from voicebot.workers.flags import FLAG_COUNT, CancelFlags
+from voicebot.workers.flags import REQUEST_FLAGS, CancelFlags
 from voicebot.workers.wire import Header
 
 _MOST_REPLIES: Final = 8192
@@ -61,8 +61,8 @@ class WorkerProcess:
         self.heard_s = 0.0
         """When its last message came."""
         self.pending: dict[int, Request] = {}
-        self.free_flags: asyncio.Queue[int] = asyncio.Queue(FLAG_COUNT)
-        for index in range(FLAG_COUNT - 1):
+        self.free_flags: asyncio.Queue[int] = asyncio.Queue(REQUEST_FLAGS)
+        for index in range(REQUEST_FLAGS):
             self.free_flags.put_nowait(index)
 
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from voicebot.clock import Clock
 from voicebot.config.box import WorkerSettings
+from voicebot.config.tiers import kind_of
 from voicebot.errors import EngineError, WorkerDiedError
 from voicebot.events import Observer, WorkerChanged
 from voicebot.latency.work import charged_to
@@ -30,15 +31,18 @@ class WorkerOrder:
     settings: Mapping[str, Any]
     threads: int
     prefill_threads: int
+    cache: Path = Path()
+    """Where the engine may keep what need not be computed again."""
 
     def header(self) -> Header:
         """Return the order as the first frame's header."""
         return {
-            "stage": self.stage,
+            "stage": kind_of(self.stage),
             "model": str(self.model),
             "settings": dict(self.settings),
             "threads": self.threads,
             "prefill_threads": self.prefill_threads,
+            "cache": str(self.cache),
         }
 
 
@@ -107,6 +111,7 @@ class Supervisor:
         finally:
             if number in life.pending:
                 life.flags[flag].request()
+                life.flags.alarm.request()
 
     async def _life(self) -> WorkerProcess:
         """Return the process that serves now; a replacement is waited for as long as an answer would be."""

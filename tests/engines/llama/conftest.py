@@ -1,4 +1,4 @@
-"""One set of weights for all tests, and as many slots as a test wants."""
+"""One set of weights for all tests, and as many contexts as a test wants."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from voicebot.engines.llama.context import Context
 from voicebot.engines.llama.slot import Slot
 from voicebot.engines.llama.weights import Weights
 
+MakeContext = Callable[..., Context]
 MakeSlot = Callable[..., Slot]
+SCRATCH = 3
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +22,18 @@ def weights(gguf: Path) -> Weights:
 
 
 @pytest.fixture
-def make_slot(weights: Weights) -> Iterator[MakeSlot]:
-    made: list[Slot] = []
+def make_context(weights: Weights) -> Iterator[MakeContext]:
+    made: list[Context] = []
 
-    def make(context_tokens: int = 1024) -> Slot:
-        made.append(Slot(weights, context_tokens, threads=1, prefill_threads=2))
+    def make(cells: int = 1024, sequences: int = 4, **options: str) -> Context:
+        made.append(Context(weights, cells, sequences, threads=1, prefill_threads=2, **options))  # type: ignore[arg-type]
         return made[-1]
 
     yield make
-    for slot in made:
-        slot.close()
+    for context in made:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def much(weights: Weights) -> list[int]:
+    return weights.tokens("The quick brown fox jumps over the lazy dog. " * 100)[:700]

@@ -1,165 +1,166 @@
-"""A slot holds exactly the tokens it was told to, computes no more than it must, and stops when it is told to."""
+"""A slot holds exactly what it says it holds, and gets to other tokens by computing no more than it must."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from voicebot.engines.llama.slot import Slot
+from tests.engines.llama.talk import SYSTEM, alike, asking
+from voicebot.engines.llama.context import BATCH_TOKENS, Context, Span
+from voicebot.engines.llama.slot import Prefix, Slot
 from voicebot.engines.llama.weights import Weights
 from voicebot.engines.protocols import Message
-from voicebot.errors import CancelledWorkError, EngineError
+from voicebot.errors import CancelledWorkError
 from voicebot.workers.flags import CancelFlag
 
-MakeSlot = Callable[..., Slot]
-SYSTEM = Message("system", "You are a helpful voice assistant. Answer in one short sentence.")
-
-
-class NativeOnly:
-    """A cancel that only native code can see."""
-
-    def __init__(self, flag: CancelFlag) -> None:
-        self.address = flag.address
-
-    def requested(self) -> bool:
-        return False
-
-    def raise_if_requested(self) -> None:
-        return
+MakeContext = Callable[..., Context]
+SCRATCH = 3
+MARK = Message("system", "(Earlier parts are left out.)")
 
 
 @pytest.fixture(scope="session")
 def question(weights: Weights) -> list[int]:
-    return weights.tokens(weights.render((SYSTEM, Message("user", "What is the capital of France?")), reply=True))
+    return weights.tokens(weights.render(asking("What is the capital of France?"), reply=True))
 
 
 @pytest.fixture(scope="session")
 def other_question(weights: Weights) -> list[int]:
-    return weights.tokens(weights.render((SYSTEM, Message("user", "Tell me a story about a dog.")), reply=True))
+    return weights.tokens(weights.render(asking("Tell me a story about a dog."), reply=True))
 
 
-@pytest.fixture(scope="session")
-def much(weights: Weights) -> list[int]:
-    return weights.tokens("The quick brown fox jumps over the lazy dog. " * 100)[:700]
+class Scene:
+    """A context, and a slot in it."""
+
+    def __init__(self, context: Context, cancel: CancelFlag) -> None:
+        self.context = context
+        self.slot = Slot(context, 0, SCRATCH)
+        self.cancel = cancel
+
+    def hold(self, wanted: Sequence[int], prefix: Prefix | None = None) -> int:
+        """Make the slot hold the tokens; returns how many were computed."""
+        left = self.slot.align(wanted, prefix, self.cancel.address, leave=1)
+        while (begin := len(self.slot)) < len(wanted):
+            tokens = wanted[begin : begin + BATCH_TOKENS]
+            (row,) = self.context.decode([Span(0, begin, tokens, (len(tokens) - 1,))], self.cancel.address)
+            self.slot.append(tokens)
+            self.row = row + len(tokens) - 1
+        assert self.slot.tokens == tuple(wanted)
+        assert self.context.length(0) == len(wanted)
+        assert self.context.length(SCRATCH) == 0
+        return left
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        return self.context.logits(self.row).copy()
 
 
-def greedy(slot: Slot, count: int, cancel: CancelFlag) -> list[int]:
-    said = []
-    for _ in range(count):
-        said.append(int(slot.probabilities().argmax()))
-        slot.decode(said[-1:], cancel)
-    return said
+@pytest.fixture
+def scene(make_context: MakeContext, cancel: CancelFlag) -> Scene:
+    return Scene(make_context(), cancel)
 
 
-def test_only_what_differs_is_computed(
-    make_slot: MakeSlot, question: list[int], other_question: list[int], cancel: CancelFlag
-) -> None:
-    slot = make_slot()
-    assert slot.advance_to(question, cancel) == len(question)
-    assert slot.advance_to(question, cancel) == 1  # the last one, for its logits
-    assert slot.advance_to([*question, 30, 30], cancel) == 2
-    assert slot.advance_to(question, cancel) == 1
+@pytest.fixture
+def fresh(make_context: MakeContext, cancel: CancelFlag) -> Scene:
+    return Scene(make_context(), cancel)
+
+
+def test_only_what_differs_is_computed(scene: Scene, question: list[int], other_question: list[int]) -> None:
+    assert scene.hold(question) == len(question)
+    assert scene.hold(question) == 1  # the last one, for its logits
+    assert scene.hold([*question, 30, 30]) == 2
+    assert scene.hold(question) == 1
     common = next(index for index, (a, b) in enumerate(zip(question, other_question, strict=False)) if a != b)
     assert common > 10
-    assert slot.advance_to(other_question, cancel) == len(other_question) - common
-    assert slot.tokens == tuple(other_question)
+    assert scene.hold(other_question) == len(other_question) - common
+
+
+def test_nothing_is_computed_for_what_is_held_and_not_asked_about(scene: Scene, question: list[int]) -> None:
+    scene.hold(question)
+    assert scene.slot.align(question[:9], None, scene.cancel.address, leave=0) == 0
+    assert scene.slot.tokens == tuple(question[:9])
 
 
 def test_what_comes_next_does_not_depend_on_the_way_there(
-    make_slot: MakeSlot, question: list[int], other_question: list[int], cancel: CancelFlag
+    scene: Scene, fresh: Scene, question: list[int], other_question: list[int]
 ) -> None:
-    fresh, used = make_slot(), make_slot()
-    fresh.advance_to(question, cancel)
-    used.advance_to(other_question, cancel)
-    greedy(used, 5, cancel)
-    used.advance_to(question[:20], cancel)
-    used.roll_back(3)
-    used.advance_to(question, cancel)
-    assert used.tokens == fresh.tokens == tuple(question)
-    np.testing.assert_allclose(used.probabilities(), fresh.probabilities(), atol=0.02)
-    assert greedy(used, 8, cancel) == greedy(fresh, 8, cancel)
+    fresh.hold(question)
+    scene.hold(other_question)
+    scene.slot.roll_back(7)
+    scene.hold(question[:20])
+    scene.hold(question)
+    assert alike(scene.logits, fresh.logits)
+    assert scene.logits.argmax() == fresh.logits.argmax()
 
 
-def test_probabilities_are_probabilities(
-    make_slot: MakeSlot, weights: Weights, question: list[int], cancel: CancelFlag
+def test_a_prefix_is_taken_from_the_sequence_that_has_it(
+    scene: Scene, fresh: Scene, question: list[int], other_question: list[int]
 ) -> None:
-    slot = make_slot()
-    slot.advance_to(question, cancel)
-    probabilities = slot.probabilities()
-    assert probabilities.shape == (weights.vocabulary_size,)
-    assert probabilities.min() >= 0
-    assert probabilities.sum() == pytest.approx(1, abs=1e-3)
+    prefix = Prefix(2, tuple(question[:15]))
+    scene.context.decode([Span(2, 0, prefix.tokens)], scene.cancel.address)
+    assert scene.hold(question, prefix) == len(question) - 15
+    fresh.hold(question)
+    assert alike(scene.logits, fresh.logits)
+    common = next(index for index, (a, b) in enumerate(zip(question, other_question, strict=False)) if a != b)
+    assert scene.hold(other_question, prefix) == len(other_question) - common  # it has more than the prefix
+    scene.slot.clear()
+    assert scene.hold([5, *question], prefix) == len(question) + 1
+    assert scene.context.length(2) == 15
 
 
-def test_a_running_prefill_is_stopped_by_the_flag_alone(
-    make_slot: MakeSlot, question: list[int], much: list[int], cancel: CancelFlag
+def conversation(weights: Weights, first: int, *, marked: bool = False) -> list[int]:
+    exchanges = [
+        Message(role, f"This is number {number}, and quite long for what it says.")
+        for number in range(first, 14)
+        for role in ("user", "assistant")
+    ]
+    return weights.tokens(weights.render((SYSTEM, *[MARK] * marked, *exchanges), reply=False))
+
+
+def test_what_is_taken_out_of_the_middle_leaves_the_rest_as_it_is(scene: Scene, weights: Weights) -> None:
+    whole = conversation(weights, 0)
+    assert scene.hold(whole) == len(whole)
+    shorter = conversation(weights, 2)
+    assert scene.hold(shorter) == 1
+    assert scene.hold([*conversation(weights, 5), 30]) == 1
+    assert len(shorter) < len(whole)
+
+
+def test_a_mark_is_put_where_something_was_taken_out(scene: Scene, fresh: Scene, weights: Weights) -> None:
+    """Only the mark is computed, in the middle; and the model goes on almost as if it had read all of it anew."""
+    scene.hold(conversation(weights, 0))
+    marked = conversation(weights, 6, marked=True)
+    assert scene.hold(marked) == 1
+    fresh.hold(marked)
+    assert np.corrcoef(scene.logits, fresh.logits)[0, 1] > 0.98
+    assert scene.hold(conversation(weights, 8, marked=True)) == 1
+
+
+def test_a_mark_that_is_cancelled_leaves_what_was_before_it(
+    scene: Scene, fresh: Scene, weights: Weights, question: list[int]
 ) -> None:
-    fresh, slot = make_slot(), make_slot()
-    fresh.advance_to(question, cancel)
-    slot.advance_to(much[:3], cancel)
-    requested_s = 0.0
-
-    def request() -> None:
-        nonlocal requested_s
-        requested_s = time.monotonic()
-        cancel.request()
-
-    timer = threading.Timer(0.1, request)
-    timer.start()
+    scene.hold(conversation(weights, 0))
+    scene.cancel.request()
     with pytest.raises(CancelledWorkError):
-        slot.advance_to(much, NativeOnly(cancel))
-    stopped_s = time.monotonic() - requested_s
-    timer.join()
-    assert stopped_s < 3  # it takes a few milliseconds; the batch would have gone on for most of a second
-
-    cancel.clear()
-    assert slot.tokens == tuple(much[: len(slot.tokens)])  # what it says it holds ...
-    kept = len(slot.tokens)
-    assert kept < len(much)
-    assert slot.advance_to(much[: kept + 9], cancel) == 9  # ... it holds
-    slot.advance_to(question, cancel)
-    np.testing.assert_allclose(slot.probabilities(), fresh.probabilities(), atol=0.02)
-    assert greedy(slot, 8, cancel) == greedy(fresh, 8, cancel)
+        scene.hold(conversation(weights, 6, marked=True))
+    scene.cancel.clear()
+    kept = scene.slot.tokens
+    assert kept == tuple(conversation(weights, 0)[: len(kept)])
+    assert scene.context.length(0) == len(kept)
+    scene.hold(question)
+    fresh.hold(question)
+    assert alike(scene.logits, fresh.logits)
 
 
-def test_what_a_stopped_prefill_kept_is_really_there(make_slot: MakeSlot, much: list[int], cancel: CancelFlag) -> None:
-    class AtSecondBatch(NativeOnly):
-        asked = 0
-
-        def raise_if_requested(self) -> None:
-            self.asked += 1
-            if self.asked == 2:
-                raise CancelledWorkError("the test cancels.")
-
-    slot, fresh = make_slot(), make_slot()
-    with pytest.raises(CancelledWorkError):
-        slot.advance_to(much, AtSecondBatch(cancel))
-    assert slot.tokens == tuple(much[:256])
-    assert slot.advance_to(much[:264], cancel) == 8
-    fresh.advance_to(much[:264], cancel)
-    np.testing.assert_allclose(slot.probabilities(), fresh.probabilities(), atol=0.02)
-
-
-def test_a_raised_flag_stops_the_first_batch(make_slot: MakeSlot, question: list[int], cancel: CancelFlag) -> None:
-    slot = make_slot()
-    slot.advance_to(question[:10], cancel)
-    cancel.request()
-    for wanted in (cancel, NativeOnly(cancel)):
-        with pytest.raises(CancelledWorkError):
-            slot.advance_to(question, wanted)
-        assert slot.tokens == tuple(question[:10])
-
-
-def test_more_than_the_context_is_refused_and_the_slot_goes_on(
-    make_slot: MakeSlot, question: list[int], much: list[int], cancel: CancelFlag
-) -> None:
-    slot = make_slot(context_tokens=256)
-    assert slot.capacity == 256
-    with pytest.raises(EngineError, match="longer than the model's context"):
-        slot.advance_to(much[:300], cancel)
-    assert slot.advance_to(question, cancel) == len(question)
-    assert greedy(slot, 3, cancel)
+def test_cells_that_others_have_too_are_never_moved(scene: Scene, weights: Weights) -> None:
+    """A prefix that is shared can't be shortened in its middle: the others would lose it."""
+    whole = conversation(weights, 0)
+    prefix = Prefix(2, tuple(whole[:-20]))
+    for begin in range(0, len(prefix.tokens), 200):
+        scene.context.decode([Span(2, begin, prefix.tokens[begin : begin + 200])], scene.cancel.address)
+    scene.hold(whole, prefix)
+    shorter = conversation(weights, 4)
+    assert scene.slot.align(shorter, prefix, scene.cancel.address, leave=1) > 200
+    assert scene.context.length(2) == len(prefix.tokens)

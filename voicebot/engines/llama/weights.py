@@ -13,7 +13,8 @@ import llama_cpp
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from voicebot.engines.protocols import Message
+from voicebot.engines.llama.tool_prompt import tell, template_tells, template_tools
+from voicebot.engines.protocols import Message, Tool
 from voicebot.errors import EngineError
 
 _log = logging.getLogger(__name__)
@@ -48,13 +49,20 @@ class Weights:
         self._template = self._load_template()
         self._piece = ctypes.create_string_buffer(256)
 
-    def render(self, messages: Sequence[Message], *, reply: bool) -> str:
+    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, reply: bool) -> str:
         """Return the conversation in the model's own format; `reply` opens the assistant's next message."""
+        if not self._tells_tools:
+            messages = tell(messages, tools)
         plain = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return str(
                 self._template.render(
-                    messages=plain, add_generation_prompt=reply, bos_token="", eos_token="", enable_thinking=False
+                    messages=plain,
+                    tools=template_tools(tools) if self._tells_tools else None,
+                    add_generation_prompt=reply,
+                    bos_token="",
+                    eos_token="",
+                    enable_thinking=False,
                 )
             )
         except TemplateError as error:
@@ -84,6 +92,11 @@ class Weights:
         tokens = (llama_cpp.llama_vocab_eot(self.vocabulary), llama_cpp.llama_vocab_eos(self.vocabulary))
         return [token for token in tokens if token >= 0]
 
+    def same_vocabulary(self, other: Weights) -> bool:
+        """Return whether each token stands for the same text in both."""
+        same_size = self.vocabulary_size == other.vocabulary_size
+        return same_size and all(self.piece(token) == other.piece(token) for token in range(self.vocabulary_size))
+
     def close(self) -> None:
         """Free the weights. No slot may be in use."""
         llama_cpp.llama_model_free(self.handle)
@@ -93,8 +106,10 @@ class Weights:
         raw = llama_cpp.llama_model_chat_template(self.handle, None)
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _refuse
+        source = raw.decode() if raw else _CHATML
         try:
-            return environment.from_string(raw.decode() if raw else _CHATML)
+            self._tells_tools = template_tells(environment, source)
+            return environment.from_string(source)
         except TemplateError as error:
             raise EngineError(f"the model's chat template is broken ({error}).") from error
 

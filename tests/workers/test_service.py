@@ -1,0 +1,140 @@
+"""How a worker answers several sessions at once: their items alternate, and each of them ends by itself."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from tests.workers.rig import LONG_S, generate
+from voicebot.engines.protocols import (
+    Answer,
+    BrokenCall,
+    Cancel,
+    Piece,
+    SlmRequest,
+    ToolCall,
+    Weighed,
+)
+from voicebot.engines.scripted import ScriptedModel, ScriptedSessions
+from voicebot.errors import EngineError
+from voicebot.workers.flags import CancelFlags
+from voicebot.workers.service import Together
+from voicebot.workers.wire import Header, encode, receive_frame
+
+
+class Line:
+    """The daemon's end of the socket."""
+
+    def __init__(self, connection: socket.socket, flags: CancelFlags) -> None:
+        self.connection = connection
+        self.flags = flags
+
+    def send(self, number: int, header: Header) -> None:
+        self.connection.sendall(encode({"id": number, "flag": number, **header}))
+
+    def receive(self) -> Header:
+        frame = receive_frame(self.connection)
+        assert frame is not None
+        return frame[0]
+
+    def until_ends(self, count: int) -> list[Header]:
+        frames: list[Header] = []
+        while sum("end" in frame for frame in frames) < count:
+            frames.append(self.receive())
+        return frames
+
+
+class Recording(ScriptedSessions):
+    """Remembers what it was asked, and has some rest to do."""
+
+    def __init__(self) -> None:
+        super().__init__(ScriptedModel())
+        self.requests: list[SlmRequest] = []
+        self.rests = 3
+
+    def submit(self, request: SlmRequest, cancel: Cancel) -> Answer:
+        self.requests.append(request)
+        if request.op == "end":
+            answer = Answer()
+            answer.items.extend([ToolCall("a", {"b": 1}), BrokenCall("c"), Piece("d", -0.5), Weighed(0.25)])
+            answer.end(EngineError("it failed."))
+            return answer
+        return super().submit(request, cancel)
+
+    def rest(self) -> bool:
+        self.rests -= 1
+        return self.rests > 0
+
+
+@pytest.fixture
+def model() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+def line(model: Recording) -> Iterator[Line]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LONG_S)
+    flags = CancelFlags.create()
+    serving = threading.Thread(target=Together(model).run, args=(theirs, flags))
+    serving.start()
+    yield Line(ours, flags)
+    ours.close()
+    serving.join(LONG_S)
+    assert not serving.is_alive()
+    theirs.close()
+    flags.close()
+
+
+def test_the_items_of_two_requests_alternate(line: Line) -> None:
+    for number in (1, 2):
+        line.send(number, generate("word " * 2000, 500))
+    frames = line.until_ends(2)
+    texts = [frame["id"] for frame in frames if "item" in frame]
+    assert texts.count(1) == texts.count(2) == 500
+    assert sum(one != other for one, other in pairwise(texts)) > 100
+    assert [frame["end"] for frame in frames if "end" in frame] == ["done", "done"]
+
+
+def test_one_is_cancelled_and_the_other_goes_on(line: Line) -> None:
+    for number in (1, 2):
+        line.send(number, generate("word " * 4000, 4000))
+    line.receive()
+    line.flags[1].request()
+    line.flags.alarm.request()
+    ends = {frame["id"]: frame["end"] for frame in line.until_ends(2) if "end" in frame}
+    assert ends == {1: "cancelled", 2: "done"}
+
+
+def test_every_item_has_its_form_and_an_error_its_reason(line: Line) -> None:
+    line.send(1, {"op": "end", "messages": [["user", "hello"]]})
+    frames = line.until_ends(1)
+    assert [frame["item"] for frame in frames[:-1]] == [
+        {"call": {"name": "a", "arguments": {"b": 1}}},
+        {"broken_call": "c"},
+        {"text": "d", "logprob": -0.5},
+        {"probability": 0.25},
+    ]
+    assert frames[-1] == {"id": 1, "end": "failed", "reason": "it failed.", "cpu_s": 0.0}
+    line.send(2, {"op": "prefill", "messages": [["user", "hello"]]})
+    assert line.until_ends(1)[0]["item"] == {"computed": 0, "held": 0}
+
+
+def test_a_request_is_understood_whole(line: Line, model: Recording) -> None:
+    tool = {"name": "t", "description": "d", "parameters": {"type": "object"}}
+    line.send(1, {**generate("a", 2), "session": "s", "within_s": 0.3, "tools": [tool], "must_call": True})
+    line.send(2, {**generate("a", 2), "within_s": None, "confidence": True})
+    line.until_ends(2)
+    first, second = model.requests
+    assert (first.session, first.within_s, first.tools[0].name, first.must_call) == ("s", 0.3, "t", True)
+    assert (second.within_s, second.confidence, second.tools) == (float("inf"), True, ())
+
+
+def test_what_can_wait_is_done_before_it_waits(line: Line, model: Recording) -> None:
+    line.send(1, generate("a", 1))
+    line.until_ends(1)
+    assert model.rests <= 2

@@ -1,0 +1,1 @@
+"""What the box's processor is and how it is doing."""

@@ -1,0 +1,131 @@
+"""How a worker answers: one request after the other, or those of several sessions together."""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from voicebot.engines.protocols import (
+    Answer,
+    BrokenCall,
+    Cancel,
+    Computed,
+    LanguageModel,
+    Message,
+    Piece,
+    SlmItem,
+    SlmRequest,
+    ToolCall,
+    Weighed,
+)
+from voicebot.errors import CancelledWorkError, EngineError, VoicebotError
+from voicebot.workers.flags import CancelFlags
+from voicebot.workers.tool_wire import decode_tools, encode_part
+from voicebot.workers.wire import Header, encode, receive_frame
+
+Reply = tuple[Header, bytes]
+Serve = Callable[[Header, bytes, Cancel], Iterator[Reply]]
+
+
+class Service(Protocol):
+    """A loaded engine that answers what comes over a socket."""
+
+    def run(self, connection: socket.socket, flags: CancelFlags) -> None:
+        """Serve until the other side is gone. A request's header names its flag."""
+
+
+class OneByOne:
+    """Answers requests in the order in which they come."""
+
+    def __init__(self, serve: Serve) -> None:
+        self._serve = serve
+
+    def run(self, connection: socket.socket, flags: CancelFlags) -> None:
+        """Serve until the other side is gone."""
+        while (request := receive_frame(connection)) is not None:
+            header, payload = request
+            began_s = time.process_time()
+            error: VoicebotError | None = None
+            flag = flags[header["flag"]]
+            try:
+                flag.raise_if_requested()
+                for item, data in self._serve(header, payload, flag):
+                    connection.sendall(encode({"id": header["id"], "item": item}, data))
+                    flag.raise_if_requested()
+            except (CancelledWorkError, EngineError) as failed:
+                error = failed
+            connection.sendall(_end(header["id"], error, time.process_time() - began_s))
+
+
+class Together:
+    """Advances the requests of all sessions at once, and takes up new ones between two steps."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+
+    def run(self, connection: socket.socket, flags: CancelFlags) -> None:
+        """Serve until the other side is gone."""
+        answers: dict[int, Answer] = {}
+        unrested = True
+        while True:
+            if _readable(connection, wait=not (self._model.busy or unrested)):
+                frame = receive_frame(connection)
+                if frame is None:
+                    return
+                header = frame[0]
+                answers[header["id"]] = self._model.submit(_request(header), flags[header["flag"]])
+            elif self._model.busy:
+                self._model.step()
+                unrested = True
+            else:
+                unrested = self._model.rest()
+            for number, answer in tuple(answers.items()):
+                while answer.items:
+                    connection.sendall(encode({"id": number, "item": _item(answer.items.popleft())}))
+                if answer.ended:
+                    del answers[number]
+                    connection.sendall(_end(number, answer.error, answer.cpu_s))
+
+
+def _readable(connection: socket.socket, *, wait: bool) -> bool:
+    return bool(select.select([connection], [], [], None if wait else 0)[0])
+
+
+def _request(header: Header) -> SlmRequest:
+    return SlmRequest(
+        header["op"],
+        tuple(Message(role, content) for role, content in header["messages"]),
+        header.get("session", ""),
+        header.get("max_tokens", 0),
+        header.get("begun", ""),
+        math.inf if header.get("within_s") is None else header["within_s"],
+        decode_tools(header.get("tools", [])),
+        header.get("must_call", False),
+        header.get("confidence", False),
+    )
+
+
+def _item(item: SlmItem) -> Header:
+    match item:
+        case Computed(tokens, held):
+            return {"computed": tokens, "held": held}
+        case Weighed(probability):
+            return {"probability": probability}
+        case Piece(text, logprob):
+            return {"text": text} if logprob is None else {"text": text, "logprob": logprob}
+        case ToolCall() | BrokenCall():
+            return encode_part(item)
+
+
+def _end(number: int, error: VoicebotError | None, cpu_s: float) -> bytes:
+    if error is None:
+        end: Header = {"end": "done"}
+    elif isinstance(error, CancelledWorkError):
+        end = {"end": "cancelled"}
+    else:
+        end = {"end": "failed", "reason": str(error)}
+    return encode({"id": number, **end, "cpu_s": cpu_s})
