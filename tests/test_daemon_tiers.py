@@ -19,9 +19,10 @@ from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.box import BoxSettings
 from voicebot.config.load import Settings
 from voicebot.config.pipeline import PipelineSettings
-from voicebot.daemon import all_scripted, memory_plan, open_slm, open_stages, workers
+from voicebot.daemon import all_scripted, open_slm, open_stages, workers
 from voicebot.engines.protocols import Message
 from voicebot.events import ignore
+from voicebot.memory import memory_plan
 from voicebot.models.catalogue import load_catalogue
 from voicebot.models.store import Store
 from voicebot.pipeline.routed import RoutedSlm

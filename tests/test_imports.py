@@ -34,15 +34,16 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "sim": VOCABULARY | {"config", "latency", "cpu"},
     # What puts the parts together or watches them.
     "interfaces": VOCABULARY | {"config", "pipeline"},
+    "memory": VOCABULARY | {"config", "models"},
     "daemon": VOCABULARY
-    | {"config", "engines", "turn", "audio_io", "latency", "models", "workers", "cpu"}
+    | {"config", "engines", "turn", "audio_io", "latency", "models", "memory", "workers", "cpu"}
     | {"assistant", "pipeline", "interfaces"},
     "replay": VOCABULARY | {"config", "turn", "audio_io", "latency", "pipeline"},
     "bench": VOCABULARY
     | {"config", "engines", "audio_io", "latency", "models", "workers", "pipeline"}
     | {"daemon", "replay"},
     "cli": VOCABULARY
-    | {"config", "engines", "turn", "audio_io", "latency", "models", "workers", "cpu"}
+    | {"config", "engines", "turn", "audio_io", "latency", "models", "memory", "workers", "cpu"}
     | {"assistant", "pipeline", "sim", "interfaces", "daemon", "replay", "bench"},
     "__main__": {"cli"},
 }

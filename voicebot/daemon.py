@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,8 +29,8 @@ from voicebot.engines.silero import SileroDetector
 from voicebot.engines.webrtc_gate import WebRtcGate
 from voicebot.errors import VoicebotError, first_error
 from voicebot.events import Observer
+from voicebot.memory import check_memory
 from voicebot.models.location import default_cache
-from voicebot.models.plan import MemoryPlan, available_memory_mb, plan_memory
 from voicebot.models.store import Store
 from voicebot.pipeline.routed import RoutedSlm
 from voicebot.pipeline.stages import Stages
@@ -138,60 +137,6 @@ async def open_tier(
         yield model
 
 
-def memory_plan(
-    settings: Settings,
-    store: Store,
-    *,
-    context_tokens: int | None = None,
-    sessions: int = 1,
-    model_ids: Sequence[str] = (),
-    stages: Sequence[str] | None = None,
-) -> MemoryPlan:
-    """Plan the pipeline's models against what the box has; by default for one session of the pipeline's context.
-
-    The models of `model_ids` take the place of the pipeline's own models of their stages. Scripted engines need
-    none. Raises UsageError for an unknown model, ModelError when the kernel does not say what it has.
-    """
-    known = store.as_used()
-    instead = [known.model(model_id) for model_id in dict.fromkeys(model_ids)]
-    replaced = {model.stage for model in instead}
-    used = {
-        stage: section
-        for stage, section in settings.pipeline.worker_stages.items()
-        if (stages is None or stage in stages) and section.engine != "scripted" and stage not in replaced
-    }
-    planned = plan_memory(
-        [known.model(section.model) for stage, section in used.items() if stage == kind_of(stage)] + instead,
-        context_tokens or settings.pipeline.slm.context_tokens,
-        sessions,
-        memory_limit_mb(settings),
-        alternatives=list(known.models.values()),
-    )
-    # Each further tier has a context of its own length.
-    rows = [
-        plan_memory(
-            [known.model(tier.model)], context_tokens or tier.context_tokens, sessions, planned.available_mb
-        ).rows
-        for stage, tier in used.items()
-        if stage != kind_of(stage) and isinstance(tier, SlmSettings)
-    ]
-    return replace(planned, rows=planned.rows + tuple(itertools.chain.from_iterable(rows)))
-
-
-def check_memory(settings: Settings, store: Store, stages: Sequence[str] | None = None) -> None:
-    """Refuse to start models that cannot fit. Raises ModelError with the numbers and a smaller model."""
-    planned = memory_plan(settings, store, stages=stages)
-    if planned.rows:
-        planned.check()
-
-
-def memory_limit_mb(settings: Settings) -> float:
-    """Return what the box has for models: what it says, or less when the settings say so."""
-    limit_mb = settings.box.memory.limit_mb
-    available_mb = available_memory_mb()
-    return min(limit_mb, available_mb) if limit_mb else available_mb
-
-
 def all_scripted(pipeline: PipelineSettings) -> bool:
     """Return whether no stage needs a model, so that the conversation may run in virtual time."""
     remote = any(tier.remote for tier in pipeline.tiers)
@@ -249,6 +194,13 @@ def _order(stage: str, settings: Settings, store: Store) -> WorkerOrder:
     section = settings.pipeline.worker_stages[stage]
     model = Path() if section.engine == "scripted" else store.path(section.model)
     threads = Threads.choose(settings.box.cores, len(os.sched_getaffinity(0)))
+    drafter = section.draft_model if isinstance(section, SlmSettings) else ""
     return WorkerOrder(
-        stage, model, section.model_dump(), threads.of(kind_of(stage)), threads.slm_prefill, _cache(settings) / stage
+        stage,
+        model,
+        section.model_dump(),
+        threads.of(kind_of(stage)),
+        threads.slm_prefill,
+        _cache(settings) / stage,
+        store.path(drafter) if drafter else None,
     )

@@ -16,7 +16,7 @@ from voicebot.models.catalogue import load_catalogue
 from voicebot.models.store import Store
 
 MODEL = "smollm2-135m-instruct-q4_1"
-TEXT = (Path(__file__).parents[2] / "fixtures" / "perplexity.txt").read_text("utf-8")[:1200]
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def box(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     root = tmp_path / "store"
     (root / MODEL).mkdir(parents=True)
     (root / MODEL / real.name).symlink_to(real)
-    (tmp_path / "text.txt").write_text(TEXT)
+    for name in ("perplexity.txt", "calibration.txt"):
+        (tmp_path / name).write_text((FIXTURES / name).read_text("utf-8")[:1400])
+    monkeypatch.setattr("voicebot.cli.tune._SHIPPED", (tmp_path,))
     monkeypatch.setenv("VOICEBOT_MODELS", str(root))
     # A slow minute may not decide the test.
     monkeypatch.setattr("voicebot.models.format_choice.LEAST_GAIN", -100.0)
@@ -34,9 +36,9 @@ def box(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 @pytest.fixture
-def tune(box: Store, tmp_path: Path) -> Callable[..., Result]:
+def tune(box: Store) -> Callable[..., Result]:
     def run_tune(*arguments: str) -> Result:
-        short = ["--format", "Q8_0", "--rounds", "1", "--most-loss", "0.1", "--text", str(tmp_path / "text.txt")]
+        short = ["--format", "Q8_0", "--rounds", "1", "--most-loss", "0.1"]
         return run("tune", MODEL, *short, *arguments)
 
     del box

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from voicebot.errors import ModelError
 from voicebot.models import tune as tuning
 from voicebot.models.catalogue import load_catalogue
-from voicebot.models.formats import FORMATS, Format
+from voicebot.models.formats import Format, formats
 from voicebot.models.gguf import kv_bytes_per_token
 from voicebot.models.importance import importance_of
 from voicebot.models.measure import perplexity_of
@@ -22,9 +23,9 @@ from voicebot.models.tune import Tuning, tune
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MODEL = "smollm2-135m-instruct-q4_1"
-TEXT = (FIXTURES / "perplexity.txt").read_text("utf-8")[:1200]
+TEXT = (FIXTURES / "perplexity.txt").read_text("utf-8")[:1400]
 CALIBRATION = (FIXTURES / "calibration.txt").read_text("utf-8")[:600]
-Q8_0, Q4_0 = ([form for form in FORMATS if form.name == name] for name in ("Q8_0", "Q4_0"))
+Q8_0, Q4_0 = ([form for form in formats(layers=30) if form.name == name] for name in ("Q8_0", "Q4_0"))
 
 
 @pytest.fixture
@@ -75,8 +76,11 @@ def test_tuning_measures_and_leaves_one_file(own: Store, monkeypatch: pytest.Mon
     assert names(own) == sorted([*before, f".tuned/{MODEL}.json", f"{MODEL}/{path.name}"])
 
 
-def test_what_is_not_worth_it_is_not_kept(own: Store) -> None:
+def test_what_is_not_worth_it_is_not_kept_nor_what_a_killed_tuning_left(own: Store) -> None:
     before = names(own)
+    left = own.root / ".tuning" / MODEL / "3.gguf"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half a model")
     assert run(own, [], most_loss=0.0) == "as installed"
     assert names(own) == before
     assert own.path(MODEL) == own.installed(MODEL)[0]
@@ -113,6 +117,18 @@ def test_an_impossible_write_is_one_sentence(own: Store, tmp_path: Path) -> None
     with pytest.raises(ModelError, match="can't be written as Q8_0; check that the disk has room"):
         requantise(source, tmp_path / "none" / "out.gguf", Q8_0[0], {}, 2)
     assert list(tmp_path.glob("**/out*")) == []
+
+
+def test_a_disk_that_fills_up_leaves_all_as_it_was(own: Store) -> None:
+    before = names(own)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, hard))
+    try:
+        with pytest.raises(ModelError, match="can't be written as Q8_0; check that the disk has room"):
+            run(own, Q8_0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(own) == before
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:

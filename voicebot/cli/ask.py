@@ -7,7 +7,7 @@ import dataclasses
 import json
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -23,6 +23,9 @@ from voicebot.errors import UsageError
 from voicebot.events import ignore
 from voicebot.models.store import Store
 from voicebot.workers.stages import WorkerSlm
+
+_PATIENCE_MS: Final = 30_000
+"""An endpoint that was idle may have to load its model first."""
 
 
 def ask(
@@ -65,6 +68,8 @@ async def _ask(settings: Settings, store: Store, text: str, max_tokens: int | No
     messages = History(pipeline.slm.system_prompt).messages(text)
     tier = pipeline.tier(tier_name or FIRST_TIER)
     most = max_tokens or (pipeline.slm if tier is None else pipeline.slm_of(tier)).max_tokens
+    if tier is not None:
+        tier = tier.model_copy(update={"first_token_ms": _PATIENCE_MS})  # nobody else could answer
     if tier_name is None:
         stages = [stage for stage in pipeline.worker_stages if kind_of(stage) == "slm"]
     else:

@@ -22,8 +22,8 @@ from voicebot.config.box import AudioSettings, BoxSettings, CoreSettings
 from voicebot.config.load import Settings
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.config.tiers import TierSettings, kind_of
-from voicebot.daemon import memory_plan
 from voicebot.errors import AudioDeviceError, ConfigError, EngineError, UsageError, VoicebotError
+from voicebot.memory import memory_plan
 from voicebot.models.plan import MemoryPlan
 from voicebot.models.store import Store
 

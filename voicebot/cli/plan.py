@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
-from voicebot.daemon import memory_plan
 from voicebot.errors import UsageError
+from voicebot.memory import memory_plan
 from voicebot.models.plan import MemoryPlan
 
 REFERENCE_MB: Final = {"weights_mb": 1500, "kv_mb": 1000, "audio_mb": 500, "work_mb": 1000}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,7 +18,8 @@ from voicebot.config.load import Settings
 from voicebot.errors import ModelError, UsageError
 from voicebot.models.catalogue import BYTES_PER_MB
 from voicebot.models.format_choice import MOST_LOSS, Verdict, loss, turn_ms
-from voicebot.models.formats import FORMATS, Format
+from voicebot.models.formats import Format, formats
+from voicebot.models.gguf import layer_count
 from voicebot.models.store import Store
 from voicebot.models.tuned import Figures
 from voicebot.workers.threads import Threads
@@ -57,14 +58,14 @@ def tune_models(
     if undo:
         _undo(store, model_id, as_json=as_json)
         return
-    formats = _named(only or [])
     from voicebot.models.tune import tune  # noqa: PLC0415
 
     source, sha256 = store.installed(model_id)
+    candidates = _named(only or [], formats(layer_count(source)))
     tuning = _tuning(settings, text, rounds, most_loss)
     try:
         with _progress(model_id) as step:
-            verdict = tune(store.root, model_id, source, sha256, formats, tuning, step)
+            verdict = tune(store.root, model_id, source, sha256, candidates, tuning, step)
     except KeyboardInterrupt:
         typer.echo(f"voicebot: interrupted; {model_id} is as it was before.", err=True)
         raise
@@ -95,11 +96,11 @@ def described(verdict: Verdict, tuning: Tuning) -> dict[str, Any]:
     return {"chosen": verdict.chosen, "most_loss": tuning.most_loss, **threads, "formats": rows}
 
 
-def _named(names: list[str]) -> list[Format]:
-    known = {form.name: form for form in FORMATS}
+def _named(names: list[str], candidates: Sequence[Format]) -> list[Format]:
+    known = {form.name: form for form in candidates}
     if unknown := [name for name in names if name not in known]:
         raise UsageError(f"there is no format {', '.join(unknown)}; there are {'; '.join(known)}.")
-    return [known[name] for name in names] if names else list(FORMATS)
+    return [known[name] for name in names] if names else list(candidates)
 
 
 def _undo(store: Store, model_id: str, *, as_json: bool) -> None:

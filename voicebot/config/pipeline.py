@@ -157,7 +157,7 @@ class SlmSettings(Section):
     engine: Literal["llama", "scripted"] = "llama"
     model: str = "smollm2-135m-instruct-q4_1"
     context_tokens: int = Field(1024, ge=256, le=131_072)
-    slots: int = Field(4, ge=1, le=64)
+    slots: int = Field(2, ge=1, le=64)
     kv_type: Literal["f16", "q8_0"] = "f16"
     step_ms: int = Field(100, ge=10, le=5000)
     speculation: bool = True
@@ -276,6 +276,7 @@ class PipelineSettings(Section):
                 "model": tier.model,
                 "context_tokens": tier.context_tokens or self.slm.context_tokens,
                 "max_tokens": tier.max_tokens or self.slm.max_tokens,
+                "draft_model": "",  # it has the first one's vocabulary
             }
         )
 

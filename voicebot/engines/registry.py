@@ -25,17 +25,24 @@ def load_recognizer(settings: AsrSettings, model: Path, threads: int) -> Recogni
 
 
 def load_language_model(
-    settings: SlmSettings, model: Path, threads: int, prefill_threads: int, cache: Path, alarm: Alarm
+    settings: SlmSettings,
+    model: Path,
+    threads: int,
+    prefill_threads: int,
+    cache: Path,
+    alarm: Alarm,
+    draft_model: Path | None = None,
 ) -> LanguageModel:
     """Load the language model that the settings name. Raises EngineError.
 
-    `cache`: where it may keep what need not be computed again. `alarm` is raised after any cancel.
+    `cache`: where it may keep what need not be computed again. `alarm` is raised after any cancel. `draft_model`:
+    guesses for it.
     """
     if settings.engine == "scripted":
         return ScriptedSessions(ScriptedModel())
     from voicebot.engines.llama.engine import LlamaEngine  # noqa: PLC0415
 
-    return LlamaEngine(model, settings, threads, prefill_threads, cache, alarm)
+    return LlamaEngine(model, settings, threads, prefill_threads, cache, alarm, draft_model)
 
 
 def load_synthesizer(settings: TtsSettings, model: Path, threads: int) -> Synthesizer:

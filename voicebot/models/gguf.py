@@ -1,4 +1,7 @@
-"""Reads from a GGUF file's header what its KV cache costs. The format: ggml's docs/gguf.md, versions 2 and 3."""
+"""Reads from a GGUF file's header what its KV cache costs, and how many layers it has.
+
+The format: ggml's docs/gguf.md, versions 2 and 3.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,16 @@ def kv_bytes_per_token(path: Path) -> int:
     except (OSError, struct.error, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
         raise ModelError(f"{path} is not a readable GGUF language model ({error!r}); get it again.") from error
     return _KV_ELEMENT_BYTES * heads_in_all * (key + value)
+
+
+def layer_count(path: Path) -> int:
+    """Return how many layers the model has; `ModelError` for no readable GGUF."""
+    try:
+        with path.open("rb") as file:
+            header = _read_header(file)
+        return _integer(header[f"{header['general.architecture']}.block_count"])
+    except (OSError, struct.error, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is not a readable GGUF language model ({error!r}); get it again.") from error
 
 
 def _integer(value: Value) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from voicebot.models.tuned import Speed
 
 LONG_TOKENS: Final = 128
 SHORT_TOKENS: Final = 16
+_SHORT_PIECES: Final = 3
 _DECODED_TOKENS: Final = 16
 _OVERLAP_TOKENS: Final = 64
 """Read for their context only; their predictions count in the window before."""
@@ -25,15 +27,18 @@ _CHUNK_TOKENS: Final = 64
 def speed_of(path: Path, text: str, threads: int, prefill_threads: int) -> Speed:
     """Return how fast the model reads and continues the beginning of the text. Raises ModelError."""
     with loaded_gguf(path, threads, prefill_threads) as model:
-        tokens = model.tokens(text)[: LONG_TOKENS + SHORT_TOKENS + _DECODED_TOKENS]
-        if len(tokens) < LONG_TOKENS + SHORT_TOKENS + _DECODED_TOKENS:
+        tokens = model.tokens(text)
+        short = [LONG_TOKENS + index * SHORT_TOKENS for index in range(_SHORT_PIECES)]
+        decoded = short[-1] + SHORT_TOKENS
+        if len(tokens) < decoded + _DECODED_TOKENS:
             raise ModelError("the text is too short to measure with; give one of 2,000 tokens.")
         model.read(tokens[:SHORT_TOKENS])  # the first pages of the weights, and all the memory
         model.clear()
         long_ms = _time_ms(model, tokens[:LONG_TOKENS])
-        short_ms = _time_ms(model, tokens[LONG_TOKENS : LONG_TOKENS + SHORT_TOKENS])
-        token_ms = [_time_ms(model, [token]) for token in tokens[LONG_TOKENS + SHORT_TOKENS :]]
-    return Speed(prefill_128_ms=long_ms, prefill_16_ms=short_ms, token_ms=float(np.median(token_ms)))
+        short_ms = [_time_ms(model, tokens[start : start + SHORT_TOKENS]) for start in short]
+        token_ms = [_time_ms(model, [token]) for token in tokens[decoded : decoded + _DECODED_TOKENS]]
+    median = statistics.median
+    return Speed(prefill_128_ms=long_ms, prefill_16_ms=median(short_ms), token_ms=median(token_ms))
 
 
 def perplexity_of(path: Path, text: str, threads: int) -> float:

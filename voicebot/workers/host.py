@@ -74,9 +74,12 @@ def load(order: Header, flags: CancelFlags) -> Service:
         recognizer.transcribe(silence(SAMPLE_RATE_HZ), flag)
         return OneByOne(lambda header, payload, cancel: _transcribe(recognizer, header, payload, cancel))
     if order["stage"] == "slm":
-        prefill_threads, cache = int(order["prefill_threads"]), Path(order["cache"])
         settings = SlmSettings(**order["settings"])
-        return Together(registry.load_language_model(settings, model, threads, prefill_threads, cache, flags.alarm))
+        cache, prefill_threads = Path(order["cache"]), int(order["prefill_threads"])
+        drafter = None if order["draft_model"] is None else Path(order["draft_model"])
+        return Together(
+            registry.load_language_model(settings, model, threads, prefill_threads, cache, flags.alarm, drafter)
+        )
     if order["stage"] == "turn":
         turn_model = registry.load_turn_model(TurnModelSettings(**order["settings"]), model, threads)
         turn_model.judge(silence(SAMPLE_RATE_HZ), flag)

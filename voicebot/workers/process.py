@@ -84,7 +84,7 @@ class WorkerProcess:
                         pass_fds=(theirs.fileno(), flags.descriptor),
                         stdin=asyncio.subprocess.DEVNULL,
                         stdout=2,
-                        env=_environment(),
+                        env=worker_environment(),
                         process_group=0,  # the terminal's Ctrl-C is for the daemon, which ends its workers itself
                     )
                 except OSError as error:
@@ -143,7 +143,7 @@ class WorkerProcess:
             self.flags.close()
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """Return the daemon's environment, with OpenMP's threads told to sleep almost at once while they wait.
 
     A thread that spins at a barrier holds the core that the one it waits for needs. Measured with two prefill threads

@@ -33,6 +33,8 @@ class WorkerOrder:
     prefill_threads: int
     cache: Path = Path()
     """Where the engine may keep what need not be computed again."""
+    draft_model: Path | None = None
+    """A smaller language model that guesses for the other."""
 
     def header(self) -> Header:
         """Return the order as the first frame's header."""
@@ -43,6 +45,7 @@ class WorkerOrder:
             "threads": self.threads,
             "prefill_threads": self.prefill_threads,
             "cache": str(self.cache),
+            "draft_model": None if self.draft_model is None else str(self.draft_model),
         }
 
 

@@ -42,7 +42,7 @@ QUESTIONS = [asking(text) for text in ("What is rain?", "Who was Napoleon?", "Wh
 
 @pytest.fixture(scope="module")
 def engine(gguf: Path) -> Iterator[LlamaEngine]:
-    engine = LlamaEngine(gguf, SlmSettings(context_tokens=256), threads=1, prefill_threads=2)
+    engine = LlamaEngine(gguf, SlmSettings(context_tokens=256, slots=4), threads=1, prefill_threads=2)
     yield engine
     engine.close()
 

@@ -1,0 +1,91 @@
+"""What an engine holds when nothing is under way, and whether that is all it should: the only part that looks inside."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebot.engines.llama.context import BATCH_TOKENS, Span
+from voicebot.engines.llama.engine import LlamaEngine
+from voicebot.engines.llama.job import Job
+from voicebot.engines.llama.sampling import Sampler
+from voicebot.engines.llama.weights import Weights
+from voicebot.engines.protocols import Answer, SlmRequest
+from voicebot.errors import EngineError
+
+# ruff: noqa: SLF001
+
+
+class Inside:
+    """A view of one engine. Used by the thread that steps it."""
+
+    def __init__(self, engine: LlamaEngine) -> None:
+        self._engine = engine
+        self._context = engine._context
+        self._prefix = engine._prefix
+        self._memory = engine._context._memory
+
+    @property
+    def weights(self) -> Weights:
+        """The engine's model."""
+        return self._engine._weights
+
+    def job(self, answer: Answer) -> Job | None:
+        """Return the job of an answer that has not ended."""
+        jobs = itertools.chain(self._engine._waiting, *(place.jobs for place in self._engine._places))
+        return next((job for job in jobs if job.answer is answer), None)
+
+    def sampler(self, request: SlmRequest) -> Sampler:
+        """Return a sampler whose `distribution` is that of all tokens by the request's penalties and grammar."""
+        engine = self._engine
+        settings = engine._settings.model_copy(update={"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0})
+        grammar = engine._grammars.sampler(request.tools, required=request.must_call) if request.tools else None
+        return Sampler(settings, self.weights.vocabulary_size, grammar)
+
+    def leaks(self) -> list[str]:
+        """Return in words what an idle engine holds too much, or too little."""
+        found = ["a request is under way"] if self._engine.busy else []
+        for place in self._engine._places:
+            if len(place.slot) != self._length(place.slot.sequence):
+                held = self._length(place.slot.sequence)
+                found.append(f"slot {place.slot.sequence} says {len(place.slot)} tokens and holds {held}")
+        if self._length(self._engine._scratch):
+            found.append("the scratch sequence is not empty")
+        if self._length(self._prefix.sequence) != len(self._prefix.tokens):
+            found.append("the system prompt's sequence is not whole")
+        return found
+
+    def free_cells(self) -> int:
+        """Return how many cells should be free, by what the slots say that they hold."""
+        own = sum(len(place.slot) - place.slot._shared for place in self._engine._places)
+        return int(llama_cpp.llama_n_ctx(self._context._context)) - len(self._prefix.tokens) - own
+
+    def room(self) -> int:
+        """Return how many cells are free indeed: so many tokens more can be computed, and not one beyond."""
+        sequence, token, filled = self._engine._scratch, self._prefix.tokens[0], 0
+        size = BATCH_TOKENS
+        while size:
+            try:
+                self._context.decode([Span(sequence, filled, [token] * size)], self.never)
+                filled += size
+            except EngineError:
+                size //= 2
+        self._context.forget(sequence, 0)
+        return filled
+
+    @property
+    def never(self) -> int:
+        """Address of a flag that nobody raises."""
+        return self._engine._abort_address(())
+
+    def rows(self, target: Sequence[int], reply: Sequence[int], shape: Shape) -> list[NDArray[np.float32]]:
+        """Return the logits after the target and after each token of the reply, computed in steps of that shape."""
+        scratch, rows = self._engine._scratch, []
+        for place in self._engine._places:
+            place.slot.clear()
+        # A neighbour that is there first moves the cells; in the same step it changes the shape of the batch.
+        ...
