@@ -94,16 +94,16 @@ def test_a_replaced_model_need_not_be_known(box: Box) -> None:
 
 
 def test_what_cannot_fit_is_shown_and_refused_with_numbers(box: Box) -> None:
-    profile = box.profile("[memory]\nlimit_mb = 3000")
+    profile = box.profile("[memory]\nlimit_mb = 3400")
     done = run(box, "--json", "--profile", profile, "--model", "qwen3-4b-q4_k_m")
     assert isinstance(done.exception, ModelError)
     assert done.exception.exit_code == 1
     result = json.loads(done.stdout)
     assert not result["fits"]
-    assert result["available_mb"] == 3000
+    assert result["available_mb"] == 3400
     assert result["refusal"] == str(done.exception)
     need = rf"need {result['needed_mb']:.0f} MB \(.*qwen3-4b-q4_k_m \d+.*\)"
-    assert re.search(rf"{need} where 3000 MB are available; use qwen3-1\.7b-q8_0 \(\d+ MB\)", result["refusal"])
+    assert re.search(rf"{need} where 3400 MB are available; use qwen3-1\.7b-q8_0 \(\d+ MB\)", result["refusal"])
 
 
 def test_the_box_may_have_less_than_its_limit(box: Box, available: float) -> None:
