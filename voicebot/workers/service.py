@@ -64,15 +64,18 @@ class OneByOne:
 class Together:
     """Advances the requests of all sessions at once, and takes up new ones between two steps."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, rest_after_s: float = 1.0) -> None:
+        """`rest_after_s`: how long nothing may be asked before the model does what can wait, in small pieces."""
         self._model = model
+        self._rest_after_s = rest_after_s
 
     def run(self, connection: socket.socket, flags: CancelFlags) -> None:
         """Serve until the other side is gone."""
         answers: dict[int, Answer] = {}
         unrested = True
         while True:
-            if _readable(connection, wait=not (self._model.busy or unrested)):
+            wait_s = 0.0 if self._model.busy else self._rest_after_s if unrested else None
+            if select.select([connection], [], [], wait_s)[0]:
                 frame = receive_frame(connection)
                 if frame is None:
                     return
@@ -89,10 +92,6 @@ class Together:
                 if answer.ended:
                     del answers[number]
                     connection.sendall(_end(number, answer.error, answer.cpu_s))
-
-
-def _readable(connection: socket.socket, *, wait: bool) -> bool:
-    return bool(select.select([connection], [], [], None if wait else 0)[0])
 
 
 def _request(header: Header) -> SlmRequest:

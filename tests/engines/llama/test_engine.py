@@ -302,7 +302,18 @@ def test_the_system_prompt_is_kept_between_lives(gguf: Path, tmp_path: Path, can
         again.close()
 
 
-def test_resting_ends(gguf: Path) -> None:
-    engine = LlamaEngine(gguf, SlmSettings(context_tokens=256, slots=1), 1, 2)
-    assert sum(1 for _ in iter(engine.rest, False)) < 10
+def test_resting_ends_also_where_nothing_can_be_kept(
+    gguf: Path, tmp_path: Path, flags: CancelFlags, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    flags.alarm.request()  # by whoever cancelled the last request
+    engine = LlamaEngine(gguf, SlmSettings(context_tokens=256, slots=1), 1, 2, tmp_path / "file", flags.alarm)
+    for _ in range(2):
+        assert sum(1 for _ in iter(engine.rest, False)) < 10
+    assert caplog.text.count("state is not kept") == 1
     engine.close()
+
+
+def test_no_conversation_is_an_error_of_the_request(engine: LlamaEngine, cancel: CancelFlag) -> None:
+    with pytest.raises(EngineError, match="no conversation"):
+        prefill(engine, (), cancel)

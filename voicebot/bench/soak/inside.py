@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
-from collections.abc import Iterator, Sequence
 
 import llama_cpp
-import numpy as np
-from numpy.typing import NDArray
 
 from voicebot.engines.llama.context import BATCH_TOKENS, Span
 from voicebot.engines.llama.engine import LlamaEngine
@@ -27,7 +25,6 @@ class Inside:
         self._engine = engine
         self._context = engine._context
         self._prefix = engine._prefix
-        self._memory = engine._context._memory
 
     @property
     def weights(self) -> Weights:
@@ -50,12 +47,12 @@ class Inside:
         """Return in words what an idle engine holds too much, or too little."""
         found = ["a request is under way"] if self._engine.busy else []
         for place in self._engine._places:
-            if len(place.slot) != self._length(place.slot.sequence):
-                held = self._length(place.slot.sequence)
+            if len(place.slot) != self._context.length(place.slot.sequence):
+                held = self._context.length(place.slot.sequence)
                 found.append(f"slot {place.slot.sequence} says {len(place.slot)} tokens and holds {held}")
-        if self._length(self._engine._scratch):
+        if self._context.length(self._engine._scratch):
             found.append("the scratch sequence is not empty")
-        if self._length(self._prefix.sequence) != len(self._prefix.tokens):
+        if self._context.length(self._prefix.sequence) != len(self._prefix.tokens):
             found.append("the system prompt's sequence is not whole")
         return found
 
@@ -67,25 +64,12 @@ class Inside:
     def room(self) -> int:
         """Return how many cells are free indeed: so many tokens more can be computed, and not one beyond."""
         sequence, token, filled = self._engine._scratch, self._prefix.tokens[0], 0
-        size = BATCH_TOKENS
+        size, never = BATCH_TOKENS, ctypes.create_string_buffer(2)
         while size:
             try:
-                self._context.decode([Span(sequence, filled, [token] * size)], self.never)
+                self._context.decode([Span(sequence, filled, [token] * size)], ctypes.addressof(never))
                 filled += size
             except EngineError:
                 size //= 2
         self._context.forget(sequence, 0)
         return filled
-
-    @property
-    def never(self) -> int:
-        """Address of a flag that nobody raises."""
-        return self._engine._abort_address(())
-
-    def rows(self, target: Sequence[int], reply: Sequence[int], shape: Shape) -> list[NDArray[np.float32]]:
-        """Return the logits after the target and after each token of the reply, computed in steps of that shape."""
-        scratch, rows = self._engine._scratch, []
-        for place in self._engine._places:
-            place.slot.clear()
-        # A neighbour that is there first moves the cells; in the same step it changes the shape of the batch.
-        ...

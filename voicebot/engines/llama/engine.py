@@ -6,7 +6,6 @@ It knows nothing of processes or sockets: whoever hosts it submits requests and 
 from __future__ import annotations
 
 import ctypes
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from voicebot.engines.llama.sampling import Sampler
 from voicebot.engines.llama.scheduler import Limits, Need, share_out
 from voicebot.engines.llama.slot import Prefix
 from voicebot.engines.llama.speculation import NO_DRAFT, Speculation
+from voicebot.engines.llama.upkeep import Upkeep
 from voicebot.engines.llama.weights import Weights
 from voicebot.engines.llama.window import Window
 from voicebot.engines.protocols import Alarm, Answer, Cancel, Computed, Message, SlmRequest, Weighed
@@ -37,9 +37,6 @@ from voicebot.errors import CancelledWorkError, EngineError, VoicebotError
 
 _SENTENCE_ENDS: Final = (".", "?", "!")
 _SPARE_CELLS: Final = 64
-_CALIBRATED_TOKENS: Final = (16, 8, 4, 2, 1)
-_CALIBRATED_FOR_S: Final = 60.0
-"""Then a step is measured again when there is time: what else runs on the box changes the curve."""
 _NEVER: Final = ctypes.create_string_buffer(2)
 
 
@@ -79,10 +76,9 @@ class LlamaEngine:
         tokens = tuple(self._weights.tokens(begin))
         cells = settings.slots * settings.context_tokens + len(tokens) + _SPARE_CELLS
         self._context = Context(self._weights, cells, settings.slots + 2, threads, prefill_threads, settings.kv_type)
-        self._scratch = settings.slots + 1
+        scratch = settings.slots + 1
         self._prefix = Prefix(settings.slots, tokens)
-        self._prefix_file = PrefixFile(cache / "prefixes", model, settings.kv_type, tokens) if cache else None
-        self._places = Places(self._weights, self._context, settings.slots, settings.context_tokens, self._scratch)
+        self._places = Places(self._weights, self._context, settings.slots, settings.context_tokens, scratch)
         self._grammars = ToolGrammars(self._weights.vocabulary)
         self._waiting: list[Job] = []
         self._costs = StepCosts()
@@ -92,12 +88,12 @@ class LlamaEngine:
         book = cache / "phrases.json" if cache and settings.phrase_book else None
         self.speculation = Speculation(self._weights, self._costs, book, self._drafts)
         self._random = np.random.default_rng(settings.seed)
-        self._uncalibrated: list[int] = []
-        self._calibrated_s = -math.inf
         self._steps = 0
         signs = [self._weights.tokens(sign, begin=False)[0] for sign in _SENTENCE_ENDS]
         self._ends = sorted({*signs, *self._weights.reply_ends()})
-        self._compute_prefix()
+        file = PrefixFile(cache / "prefixes", model, settings.kv_type, tokens) if cache else None
+        self._upkeep = Upkeep(self._context, self._prefix, file, self._costs, scratch)
+        self._upkeep.compute_prefix()
 
     @property
     def busy(self) -> bool:
@@ -107,7 +103,9 @@ class LlamaEngine:
     def submit(self, request: SlmRequest, cancel: Cancel) -> Answer:
         """Take up a request. Its answer grows with every step; errors are in there too."""
         job = Job(request, cancel, Answer(), [], time.monotonic())
-        if request.op == "generate" and request.max_tokens < 1:
+        if not request.messages:
+            job.answer.end(EngineError("there is no conversation to go on with."))
+        elif request.op == "generate" and request.max_tokens < 1:
             job.answer.end()
         else:
             self._waiting.append(job)
@@ -135,16 +133,8 @@ class LlamaEngine:
             _charge(stretches, time.process_time() - began_s)
 
     def rest(self) -> bool:
-        """Measure a step, or keep the system prompt's state, while nothing is under way; returns whether to go on."""
-        if time.monotonic() - self._calibrated_s > _CALIBRATED_FOR_S:
-            self._calibrated_s = time.monotonic()
-            self._uncalibrated = list(_CALIBRATED_TOKENS)
-        if self._uncalibrated:
-            self._calibrate(self._uncalibrated.pop())
-        elif self._prefix_file is not None and not self._prefix_file.exists:
-            self._prefix_file.save(self._context.save(self._prefix.sequence))
-            return False
-        return bool(self._uncalibrated) or (self._prefix_file is not None and not self._prefix_file.exists)
+        """Do a little of what can wait while nothing is under way; returns whether there is more of it."""
+        return self._upkeep.rest()
 
     def close(self) -> None:
         """Free all memory."""
@@ -318,23 +308,6 @@ class LlamaEngine:
         if self._alarm is not None:
             return self._alarm.address
         return jobs[0].cancel.address if len(jobs) == 1 else ctypes.addressof(_NEVER)
-
-    def _compute_prefix(self) -> None:
-        """Have the system prompt computed, which also warms everything up."""
-        never = ctypes.addressof(_NEVER)
-        state = None if self._prefix_file is None else self._prefix_file.load()
-        if state is None or not self._context.load(self._prefix.sequence, state):
-            for begin in range(0, len(self._prefix.tokens), BATCH_TOKENS):
-                tokens = self._prefix.tokens[begin : begin + BATCH_TOKENS]
-                self._context.decode([Span(self._prefix.sequence, begin, tokens)], never)
-
-    def _calibrate(self, tokens: int) -> None:
-        """Learn what a step of so many tokens costs."""
-        began_s = time.perf_counter()
-        span = Span(self._scratch, 0, [self._ends[0]] * tokens, range(tokens))
-        self._context.decode([span], ctypes.addressof(_NEVER) if self._alarm is None else self._alarm.address)
-        self._costs.observe(tokens, (time.perf_counter() - began_s) * 1000)
-        self._context.forget(self._scratch, 0)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
