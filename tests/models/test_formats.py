@@ -19,7 +19,7 @@ def test_every_format_has_its_own_name() -> None:
 
 def test_a_mix_is_of_the_matrices_that_it_names() -> None:
     known = {form.name: form for form in formats(30)}
-    mix = known["Q8_0, gate+up IQ4_NL but in the last layers, down Q4_K"]
+    mix = known["Q8_0, early gate+up IQ4_NL, down Q4_K"]
     assert type_of(mix, "blk.23.ffn_gate.weight") == IQ4_NL
     assert type_of(mix, "blk.24.ffn_gate.weight") == Q8_0
     assert type_of(mix, "blk.3.ffn_up.weight") == IQ4_NL

@@ -46,12 +46,12 @@ def formats(layers: int) -> tuple[Format, ...]:
     last = "|".join(map(str, range(layers - layers // 5, layers)))
     gate_and_up, down = ("ffn_(gate|up)", _IQ4_NL), ("ffn_down", _Q4_K)
     kept = (rf"^blk\.({last})\.ffn_(gate|up).*\.weight$", _Q8_0)
-    upper = _mix("Q8_0, gate+up IQ4_NL but in the last layers, down Q4_K", gate_and_up, down)
+    early = _mix("Q8_0, early gate+up IQ4_NL, down Q4_K", gate_and_up, down)
     return (
         Format("Q8_0", _FILE_Q8_0, weighed=False),
         _mix("Q8_0, up IQ4_NL, down Q4_K", ("ffn_up", _IQ4_NL), down),
         _mix("Q8_0, gate+up IQ4_NL", gate_and_up),
-        replace(upper, overrides=(kept, *upper.overrides)),
+        replace(early, overrides=(kept, *early.overrides)),
         _mix("Q8_0, gate+up IQ4_NL, down Q4_K", gate_and_up, down),
         _mix("Q4_0, down Q8_0", ("ffn_down", _Q8_0), ("", _Q4_0)),
         _mix("IQ4_NL", ("", _IQ4_NL)),
