@@ -317,3 +317,27 @@ def test_resting_ends_also_where_nothing_can_be_kept(
 def test_no_conversation_is_an_error_of_the_request(engine: LlamaEngine, cancel: CancelFlag) -> None:
     with pytest.raises(EngineError, match="no conversation"):
         prefill(engine, (), cancel)
+
+
+def test_a_reply_that_fails_takes_no_other_with_it(
+    engine: LlamaEngine, flags: CancelFlags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = reply(engine, QUESTIONS[1], flags[0], 8, who="b")
+    first, second = (
+        engine.submit(SlmRequest("generate", messages, who, 8), flags[index])
+        for index, (messages, who) in enumerate(((QUESTIONS[0], "a"), (QUESTIONS[1], "b")))
+    )
+    engine.step()
+    doomed = next(place for place in engine._places if place.session == "a").jobs[0].reply
+    assert doomed is not None
+
+    def fail(logits: object) -> int:
+        del logits
+        raise EngineError("the grammar allows no token here.")
+
+    monkeypatch.setattr(doomed.sampler, "sample", fail)
+    finish(engine, first, second)
+    assert isinstance(first.error, EngineError)
+    assert second.error is None
+    assert text_of(second)[:15] == expected[:15]
+    assert text_of(ask(engine, SlmRequest("generate", QUESTIONS[0], "a", 4), flags[0]))

@@ -261,10 +261,14 @@ class LlamaEngine:
         if all(stretch.line[0].replying for stretch in stretches):  # reading costs less, without rows of logits
             self._costs.observe(sum(len(span.tokens) for span in spans), ms)
         self.speculation.elapsed(ms)
-        for stretch, row in zip(stretches, rows, strict=True):
+        for stretch in stretches:
             stretch.place.slot.append(stretch.span.tokens)
+        for stretch, row in zip(stretches, rows, strict=True):
             for job in stretch.line:
-                self._take(stretch, job, row)
+                try:
+                    self._take(stretch, job, row)
+                except EngineError as error:
+                    stretch.place.end(job, error)
 
     def _take(self, stretch: Stretch, job: Job, row: int) -> None:
         """Use what was computed for a job: the rest of what it reads, or the next token of its reply."""
