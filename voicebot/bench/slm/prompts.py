@@ -52,7 +52,7 @@ QUOTING: Final = (
         )
         for what in _REMINDERS
     ),
-    talk("What can you do for me? List everything.", said_before=True),
+    talk("Introduce yourself and say what you can help me with.", said_before=True),
     talk("Explain how to make a cup of tea.", said_before=True),
 )
 """The reply is in the conversation, or has been said to somebody else."""
@@ -65,20 +65,20 @@ CHAT: Final = tuple(
         "What should I cook for dinner with rice and eggs?",
         "How do airplanes stay in the air?",
         "Describe a walk through a forest in autumn.",
-        "What is the difference between a frog and a toad?",
         "Give me some advice for a job interview.",
         "Tell me about the history of the bicycle.",
+        "How can I learn to play the guitar?",
+        "What happens to the water in a river when it reaches the sea?",
+        "How do I keep my house cool in the summer?",
+        "What is the difference between a frog and a toad?",
         "How does a microwave oven heat food?",
         "What makes a good friend?",
         "Describe the taste of a lemon to somebody who never had one.",
-        "How can I learn to play the guitar?",
-        "What happens to the water in a river when it reaches the sea?",
         "Why do cats sleep so much?",
         "Tell me about your favourite season.",
-        "How do I keep my house cool in the summer?",
     )
 )
-"""Nothing to quote."""
+"""Nothing to quote. The first ten are answered at length."""
 
 _CAPITALS: Final = (
     "What is the capital of France?", "The capital of France is Paris, on the river Seine.",
@@ -101,19 +101,19 @@ _NUMBERS: Final = (
     "Three four five nine. Three four seven eleven. Four five six nine. Four five one two. Five six one three."
 )
 _RULES: Final = (
-    "If it rains, we stay at home and play cards. If it rains, we take the bus. If it rains, we go to the museum. If it "
-    "snows, we stay in bed. If it snows, we take the sledge. If it snows, we go to the hill behind the school."
+    "If it rains, we stay at home and play cards. If it rains, we take the bus. If it rains, we go to the museum. If "
+    "it snows, we stay in bed. If it snows, we take the sledge. If it snows, we go to the hill behind the school."
 )
 
 MISLEADING: Final = (
     talk(*_CAPITALS, "What is the capital of Germany, and what is it known for?"),
     talk(*_CAPITALS, "What is the capital of Portugal, and where is it?"),
-    talk(_BOXES, "I see, there are many boxes.", "Where is the red box? Tell me about all the boxes."),
+    talk(_BOXES, "I see, there are many boxes.", "Which of the boxes are in the cellar, and why?"),
     talk(_BOXES, "I see.", "Make up three more sentences like these about a yellow box."),
     talk(_PEOPLE, "That is good to know.", "What does Carla like, and what does Dan like?"),
     talk(_PEOPLE, "That is good to know.", "Make up four sentences like these about Eva."),
-    talk(_NUMBERS, "I have heard them.", "Go on with more rows of numbers like these."),
-    talk(_NUMBERS, "I have heard them.", "Count from one to twenty in words."),
+    talk(_NUMBERS, "I have heard them.", "Make up a row of twenty numbers like these."),
+    talk(_BOXES, "I see, there are many boxes.", "Tell me a story about the red box."),
     talk(_RULES, "All right.", "What do we do if it rains, and what if the sun shines?"),
     talk(_RULES, "All right.", "Make up three rules like these for a windy day."),
 )

@@ -15,6 +15,7 @@ class PartName(StrEnum):
     """What can be measured alone."""
 
     START = "start"
+    MEMORY = "memory"
     FIRST_TOKEN = "first-token"  # noqa: S105 - of a reply
     DECODE = "decode"
     SPECULATION = "speculation"
@@ -22,8 +23,6 @@ class PartName(StrEnum):
     DRAFT_MODELS = "draft-models"
     SESSIONS = "sessions"
     STOP = "stop"
-    MEMORY = "memory"
-    LIBRARY = "library"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,6 +133,14 @@ class Subject:
         finally:
             engine.close()
             flags.close()
+
+    def comparing(self, draft_model: Path | None = None) -> AbstractContextManager[Client]:
+        """Give an engine for comparing ways to decode: greedy, and with a single slot.
+
+        Where a sequence's cells lie in the pool changes how its numbers are rounded, and so where two good tokens are
+        close which one is said; with one slot they always lie in the same place.
+        """
+        return self.client(draft_model, slots=1, speculation=True, temperature=0.0)
 
     @contextmanager
     def weights(self) -> Iterator[Weights]:

@@ -1,1 +1,1 @@
-"""Many random requests to the language model, cancelled at random: is every answer right, and does nothing stay behind?"""
+"""Many random requests to the language model, cancelled at random: what is answered wrongly, and what stays behind."""

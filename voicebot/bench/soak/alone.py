@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from voicebot.bench.soak.inside import Inside
 from voicebot.bench.soak.rounding import Rows, difference, first_difference
-from voicebot.bench.soak.talker import MOST_TOKENS
 from voicebot.config.pipeline import SlmSettings
 from voicebot.engines.llama.context import Context
 from voicebot.engines.llama.engine import LlamaEngine
 from voicebot.engines.llama.job import Job
-from voicebot.engines.protocols import Answer, Computed, SlmItem, SlmRequest, Weighed
+from voicebot.engines.protocols import Answer, Computed, Piece, SlmItem, SlmRequest, Weighed
 from voicebot.errors import EngineError
 from voicebot.workers.flags import CancelFlag
 
@@ -26,17 +27,20 @@ class Told:
     """What was answered to a request that was not cancelled."""
 
     request: SlmRequest
-    target: tuple[int, ...]
+    target: Sequence[int]
     """The tokens that were read."""
-    reply: tuple[int, ...]
+    reply: Sequence[int]
     """The tokens that were said."""
     items: tuple[SlmItem, ...]
+    """What was answered, but for the text."""
 
 
 class Alone:
     """An engine with one session at a time, each of which is new to it."""
 
-    def __init__(self, model: Path, settings: SlmSettings, threads: int, prefill_threads: int, never: CancelFlag) -> None:
+    def __init__(
+        self, model: Path, settings: SlmSettings, threads: int, prefill_threads: int, never: CancelFlag
+    ) -> None:
         plain = settings.model_copy(update={"slots": 1, "speculation": False, "phrase_book": False})
         self._engine = LlamaEngine(model, plain, threads, prefill_threads)
         self._inside = Inside(self._engine)
@@ -45,6 +49,7 @@ class Alone:
         self._rows = Rows(self._context)
         self._never = never
         self._told: dict[tuple[object, ...], Told] = {}
+        self._sessions = itertools.count()
 
     def __enter__(self) -> Self:
         return self
@@ -54,9 +59,11 @@ class Alone:
         self._engine.close()
 
     def answer(self, request: SlmRequest) -> Told:
-        """Return what the model says. A shorter reply is the beginning of the longest, so this is asked once."""
-        most = MOST_TOKENS if request.op == "generate" else 0
-        told = self._ask(dataclasses.replace(request, session="", max_tokens=most))
+        """Return what the model says. A shorter reply is the beginning of a longer one, asked for once."""
+        key = _key(request)
+        told = self._told.get(key)
+        if told is None or told.request.max_tokens < request.max_tokens:
+            told = self._told[key] = self._ask(request)
         return dataclasses.replace(told, request=request, reply=told.reply[: request.max_tokens])
 
     def rounding(self, told: Iterable[Told], rows: int) -> list[float]:
@@ -85,32 +92,32 @@ class Alone:
         likely = sampler.distribution(self._rows.alone(right.target, right.reply[:place])[-1])
         sampler.close()
         ends = self._inside.weights.reply_ends()
-        one, other = (
-            max(likely[reply[place : place + 1] or ends]) for reply in (list(right.reply), list(told.reply))
-        )
+        one, other = (max(likely[reply[place : place + 1] or ends]) for reply in (list(right.reply), list(told.reply)))
         return math.inf if other == 0 else abs(math.log(one / other))
 
     def _begun(self, request: SlmRequest) -> list[int]:
         return self._inside.weights.tokens(request.begun, begin=False) if request.begun else []
 
     def _ask(self, request: SlmRequest) -> Told:
-        key = (request.op, request.messages, request.begun, request.must_call, *(tool.name for tool in request.tools))
-        if key not in self._told:
-            new = dataclasses.replace(request, session=f"{len(self._told)}")
-            answer = self._engine.submit(new, self._never)
-            job = self._inside.job(answer)
-            while not answer.ended:
-                self._engine.step()
-            if job is None or answer.error is not None:
-                raise answer.error or EngineError("a request alone was not taken up.")
-            self._told[key] = told_of(request, job, answer)
-        return self._told[key]
+        answer = self._engine.submit(dataclasses.replace(request, session=f"{next(self._sessions)}"), self._never)
+        job = self._inside.job(answer)
+        while not answer.ended:
+            self._engine.step()
+        if job is None or answer.error is not None:
+            raise answer.error or EngineError("a request alone was not taken up.")
+        return told_of(request, job, answer)
+
+
+def _key(request: SlmRequest) -> tuple[object, ...]:
+    """Return what the answer depends on, but for how long it may be."""
+    return request.op, request.messages, request.begun, request.must_call, *(tool.name for tool in request.tools)
 
 
 def told_of(request: SlmRequest, job: Job, answer: Answer) -> Told:
-    """Return what became of a job."""
-    reply = () if job.reply is None else tuple(job.reply.tokens)
-    return Told(request, tuple(job.target), reply, tuple(answer.items))
+    """Return what became of a job, in little memory: what a soak keeps is not to look like a leak."""
+    reply = () if job.reply is None else job.reply.tokens
+    items = tuple(item for item in answer.items if not isinstance(item, Piece))
+    return Told(request, array("i", job.target), array("i", reply), items)
 
 
 def held(told: Told) -> int | None:

@@ -1,4 +1,4 @@
-"""What an engine holds when nothing is under way, and whether that is all it should: the only part that looks inside."""
+"""What an engine holds when nothing is under way, and what it should. The only part that looks inside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import itertools
 import llama_cpp
 
 from voicebot.engines.llama.context import BATCH_TOKENS, Span
+from voicebot.engines.llama.draft_length import StepCosts
 from voicebot.engines.llama.engine import LlamaEngine
 from voicebot.engines.llama.job import Job
 from voicebot.engines.llama.sampling import Sampler
@@ -18,6 +19,13 @@ from voicebot.errors import EngineError
 # ruff: noqa: SLF001
 
 
+class _MemoryBound(StepCosts):
+    """The curve of a box on which a long batch costs hardly more than a short one, so that most drafts pay."""
+
+    def ms(self, tokens: int) -> float:
+        return 10.0 + 0.01 * tokens
+
+
 class Inside:
     """A view of one engine. Used by the thread that steps it."""
 
@@ -25,6 +33,7 @@ class Inside:
         self._engine = engine
         self._context = engine._context
         self._prefix = engine._prefix
+        self._scratch = engine._prefix.sequence + 1
 
     @property
     def weights(self) -> Weights:
@@ -35,6 +44,10 @@ class Inside:
         """Return the job of an answer that has not ended."""
         jobs = itertools.chain(self._engine._waiting, *(place.jobs for place in self._engine._places))
         return next((job for job in jobs if job.answer is answer), None)
+
+    def let_drafts_pay(self, *, pay: bool) -> None:
+        """Let drafts be chosen as on a box whose memory is the bottleneck, or as on this one."""
+        self._engine.speculation._costs = _MemoryBound() if pay else self._engine._costs
 
     def sampler(self, request: SlmRequest) -> Sampler:
         """Return a sampler whose `distribution` is that of all tokens by the request's penalties and grammar."""
@@ -50,7 +63,7 @@ class Inside:
             if len(place.slot) != self._context.length(place.slot.sequence):
                 held = self._context.length(place.slot.sequence)
                 found.append(f"slot {place.slot.sequence} says {len(place.slot)} tokens and holds {held}")
-        if self._context.length(self._engine._scratch):
+        if self._context.length(self._scratch):
             found.append("the scratch sequence is not empty")
         if self._context.length(self._prefix.sequence) != len(self._prefix.tokens):
             found.append("the system prompt's sequence is not whole")
@@ -63,7 +76,7 @@ class Inside:
 
     def room(self) -> int:
         """Return how many cells are free indeed: so many tokens more can be computed, and not one beyond."""
-        sequence, token, filled = self._engine._scratch, self._prefix.tokens[0], 0
+        sequence, token, filled = self._scratch, self._prefix.tokens[0], 0
         size, never = BATCH_TOKENS, ctypes.create_string_buffer(2)
         while size:
             try:

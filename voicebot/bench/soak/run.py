@@ -6,7 +6,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -23,18 +23,26 @@ from voicebot.workers.flags import CancelFlags
 
 _PHASE: Final = 50
 """Requests after which all is let end, and looked at."""
-_ROUNDED_ROWS: Final = 200
+_CONTEXT_TOKENS: Final = 384
+"""So few that a conversation overflows it within a few turns."""
 _PAGE_MB: Final = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def soak(
-    model: Path, settings: SlmSettings, threads: tuple[int, int], *, requests: int, sessions: int, seed: int
+    model: Path,
+    settings: SlmSettings,
+    threads: tuple[int, int],
+    *,
+    requests: int,
+    sessions: int,
+    seed: int,
+    rows: int = 200,
 ) -> dict[str, Any]:
     """Return what was asked, what was answered otherwise than alone, what stayed behind, and the memory.
 
-    `threads`: for decoding, for reading.
+    `threads`: for decoding, for reading. `rows`: how many rows of logits show what rounding does.
     """
-    settings = settings.model_copy(update={"temperature": 0.0})
+    settings = settings.model_copy(update={"temperature": 0.0, "context_tokens": _CONTEXT_TOKENS})
     random = Random(seed)  # noqa: S311 - what is asked, and no secret
     system = Message("system", settings.system_prompt)
     flags = CancelFlags.create()
@@ -43,21 +51,23 @@ def soak(
         crowd = Crowd(engine, talkers(sessions, system, random), flags, random)
         inside, leaks, rss_mb = Inside(engine), [], []
         for begin in range(0, requests, _PHASE):
+            inside.let_drafts_pay(pay=begin // _PHASE % 2 == 1)
             crowd.run(min(_PHASE, requests - begin))
-            while engine.rest():
-                pass
+            engine.rest()
             leaks += inside.leaks()
             rss_mb.append(_rss_mb())
+        drafts = {"proposed": engine.speculation.proposed.total(), "accepted": engine.speculation.accepted.total()}
         cells = {"free": inside.free_cells(), "fillable": inside.room()}
     soaked_s = time.monotonic() - began_s
     with Alone(model, settings, *threads, flags.own) as alone:
-        comparison = compare(alone, crowd.told)
+        comparison = compare(alone, crowd.told, rows)
     flags.close()
     return {
         "requests": dict(crowd.asked),
         "steps": crowd.steps,
         "seconds": {"soak": round(soaked_s), "comparison": round(time.monotonic() - began_s - soaked_s)},
         "cancelled": dict(crowd.cancelled),
+        "draft_tokens": drafts,
         "errors": crowd.errors,
         "leaks": leaks,
         "cells": cells,
@@ -67,10 +77,11 @@ def soak(
     }
 
 
-def compare(alone: Alone, told: Sequence[Told]) -> dict[str, Any]:
+def compare(alone: Alone, told: Sequence[Told], rows: int) -> dict[str, Any]:
     """Return how many answers are those given alone, and of the others by how much the two tokens differ."""
-    replies = [each for each in told if each.reply]
-    rounding = alone.rounding((alone.answer(each.request) for each in replies), _ROUNDED_ROWS)
+    replies = sorted((each for each in told if each.reply), key=lambda each: -each.request.max_tokens)
+    rounding = alone.rounding((alone.answer(each.request) for each in replies), rows)
+    largest = max(rounding)
     gaps = [gap for each in replies if (gap := alone.gap(each)) is not None]
     reads = [each for each in told if each.request.op == "prefill"]
     ends = [abs(math.log(one / other)) for one, other in _probabilities(alone, told)]
@@ -79,8 +90,12 @@ def compare(alone: Alone, told: Sequence[Told]) -> dict[str, Any]:
         "replies": len(replies),
         "replies_that_differ": len(gaps),
         "gaps": sorted(round(gap, 3) for gap in gaps),
-        "rounding": {"rows": len(rounding), "median": round(statistics.median(rounding), 3), "max": round(max(rounding), 3)},
-        "wrong_replies": sum(gap > max(rounding) for gap in gaps),
+        "rounding": {
+            "rows": len(rounding),
+            "median": round(statistics.median(rounding), 3),
+            "max": round(largest, 3),
+        },
+        "wrong_replies": sum(gap > largest for gap in gaps),
         "wrong_lengths": sum(held(each) != held(alone.answer(each.request)) for each in reads),
         "end_probability_log_ratio": round(max(ends, default=0.0), 3),
     }

@@ -9,9 +9,9 @@ from voicebot.engines.protocols import Message, SlmRequest, Tool
 
 Kind = Literal["plain", "tools", "overflowing"]
 
-MOST_TOKENS: Final = 24
+_MOST_TOKENS: Final = 24
 """The longest reply that is asked for."""
-_KINDS: Final[tuple[Kind, ...]] = ("plain", "plain", "tools", "plain", "overflowing", "plain")
+_KINDS: Final[tuple[Kind, ...]] = ("plain", "overflowing", "tools", "plain", "plain", "plain")
 _TURNS: Final[dict[Kind, int]] = {"plain": 3, "tools": 2, "overflowing": 12}
 """After so many a conversation begins again. The first two kinds are short enough for a context of 384 tokens."""
 _SENTENCES: Final = (
@@ -63,7 +63,7 @@ class Talker:
             self._asked = (*self._messages, Message("user", self._sentence))
             must_call = self.kind == "tools" and self._random.random() < 0.5
             begun = "" if must_call else self._random.choice(_BEGUN)
-            most = self._random.randint(1, MOST_TOKENS)
+            most = self._random.randint(1, _MOST_TOKENS)
             return SlmRequest("generate", self._asked, self.session, most, begun, tools=tools, must_call=must_call)
         words = self._sentence.split()
         partial = " ".join(words[: self._random.randint(1, len(words))])
@@ -71,7 +71,7 @@ class Talker:
         return SlmRequest("prefill" if draw < 0.8 else "end", messages, self.session, tools=tools)
 
     def hear(self, reply: str) -> None:
-        """The reply is over. One that was cancelled before it said anything is as if it had not been asked for."""
+        """Go on after a reply. One that was cancelled before it said anything is as if it had not been asked for."""
         asked, self._asked = self._asked, None
         if asked is None or not reply:
             return
