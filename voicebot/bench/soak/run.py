@@ -21,8 +21,8 @@ from voicebot.engines.llama.engine import LlamaEngine
 from voicebot.engines.protocols import Message
 from voicebot.workers.flags import CancelFlags
 
-_PHASE: Final = 50
-"""Requests after which all is let end, and looked at."""
+_LONGEST_PHASE: Final = 50
+"""The most requests after which all is let end, and looked at."""
 _CONTEXT_TOKENS: Final = 384
 """So few that a conversation overflows it within a few turns."""
 _PAGE_MB: Final = os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -43,6 +43,7 @@ def soak(
     `threads`: for decoding, for reading. `rows`: how many rows of logits show what rounding does.
     """
     settings = settings.model_copy(update={"temperature": 0.0, "context_tokens": _CONTEXT_TOKENS})
+    phase = min(_LONGEST_PHASE, max(1, requests // 4))
     random = Random(seed)  # noqa: S311 - what is asked, and no secret
     system = Message("system", settings.system_prompt)
     flags = CancelFlags.create()
@@ -50,9 +51,9 @@ def soak(
     with closing(LlamaEngine(model, settings, *threads, alarm=flags.alarm)) as engine:
         crowd = Crowd(engine, talkers(sessions, system, random), flags, random)
         inside, leaks, rss_mb = Inside(engine), [], []
-        for begin in range(0, requests, _PHASE):
-            inside.let_drafts_pay(pay=begin // _PHASE % 2 == 1)
-            crowd.run(min(_PHASE, requests - begin))
+        for begin in range(0, requests, phase):
+            inside.let_drafts_pay(pay=begin // phase % 2 == 1)
+            crowd.run(min(phase, requests - begin))
             engine.rest()
             leaks += inside.leaks()
             rss_mb.append(_rss_mb())
@@ -73,7 +74,7 @@ def soak(
         "cells": cells,
         **comparison,
         "rss_mb": {"first": round(rss_mb[0], 1), "last": round(rss_mb[-1], 1)},
-        "rss_mb_per_100_requests": round(slope(rss_mb[len(rss_mb) // 2 :]) * 100 / _PHASE, 3),
+        "rss_mb_per_100_requests": round(slope(rss_mb[len(rss_mb) // 2 :]) * 100 / phase, 3),
     }
 
 
@@ -81,7 +82,7 @@ def compare(alone: Alone, told: Sequence[Told], rows: int) -> dict[str, Any]:
     """Return how many answers are those given alone, and of the others by how much the two tokens differ."""
     replies = sorted((each for each in told if each.reply), key=lambda each: -each.request.max_tokens)
     rounding = alone.rounding((alone.answer(each.request) for each in replies), rows)
-    largest = max(rounding)
+    largest = max(rounding, default=0.0)
     gaps = [gap for each in replies if (gap := alone.gap(each)) is not None]
     reads = [each for each in told if each.request.op == "prefill"]
     ends = [abs(math.log(one / other)) for one, other in _probabilities(alone, told)]
@@ -92,7 +93,7 @@ def compare(alone: Alone, told: Sequence[Told], rows: int) -> dict[str, Any]:
         "gaps": sorted(round(gap, 3) for gap in gaps),
         "rounding": {
             "rows": len(rounding),
-            "median": round(statistics.median(rounding), 3),
+            "median": round(statistics.median(rounding or [0.0]), 3),
             "max": round(largest, 3),
         },
         "wrong_replies": sum(gap > largest for gap in gaps),
