@@ -239,7 +239,7 @@ def test_more_sessions_than_places_wait_for_their_turn(engine: LlamaEngine, flag
 def test_a_place_that_changes_hands_keeps_nothing_but_the_instructions(engine: LlamaEngine, cancel: CancelFlag) -> None:
     reply(engine, FRANCE, cancel, who="first")
     for index in range(4):
-        assert prefill(engine, FRANCE, cancel, who=f"other-{index}") >= 8
+        assert prefill(engine, FRANCE, cancel, who=f"other-{index}") >= 7
 
 
 def test_requests_of_one_session_are_answered_in_order(engine: LlamaEngine, flags: CancelFlags) -> None:

@@ -27,13 +27,19 @@ def window(weights: Weights) -> Window:
     return Window(weights, CAPACITY)
 
 
+def opening(window: Window, messages: tuple[Message, ...]) -> list[int]:
+    """Return the tokens up to where the user's next words begin."""
+    return window.unfinished((*messages, Message("user", "")), ROOM)
+
+
 def text(weights: Weights, tokens: list[int]) -> str:
     return b"".join(map(weights.piece, tokens)).decode()
 
 
 def test_a_short_conversation_is_seen_whole(window: Window, weights: Weights) -> None:
     assert window.answered(FRANCE, ROOM) == weights.tokens(weights.render(FRANCE, reply=True))
-    assert window.closed(FRANCE, ROOM) == weights.tokens(weights.render(FRANCE, reply=False))
+    opened = weights.render(FRANCE, reply=False) + "<|im_start|>user\n"
+    assert opening(window, FRANCE) == weights.tokens(opened)
 
 
 @pytest.mark.parametrize("said", ["end", "user", "im", "<|im_end|>", "a", "", " is "])
@@ -43,7 +49,7 @@ def test_an_unfinished_message_ends_with_its_last_letter(window: Window, weights
 
 
 def test_the_oldest_exchanges_are_left_out_with_a_mark_and_room_to_spare(window: Window, weights: Weights) -> None:
-    tokens = window.closed(LONG, ROOM)
+    tokens = opening(window, LONG)
     seen = text(weights, tokens)
     assert len(tokens) + ROOM <= CAPACITY * 0.8
     assert seen.index(SYSTEM.content) < seen.index("Earlier parts") < seen.index("number 19,")
@@ -53,19 +59,19 @@ def test_the_oldest_exchanges_are_left_out_with_a_mark_and_room_to_spare(window:
 
 
 def test_what_was_left_out_stays_out_while_the_conversation_goes_on(window: Window, weights: Weights) -> None:
-    first = text(weights, window.closed(LONG, ROOM))
+    first = text(weights, opening(window, LONG))
     oldest = next(number for number in range(20) if f"number {number}," in first)
     longer = (*LONG, *exchange(20))
-    assert text(weights, window.closed(longer, ROOM)).startswith(first)
+    assert text(weights, opening(window, longer)).startswith(first)
     assert text(weights, window.answered(longer[:-1], ROOM)).startswith(first)
     another = (SYSTEM, *exchange(50), *LONG[1:6])
-    assert "number 50," in text(weights, window.closed(another, ROOM))
+    assert "number 50," in text(weights, opening(window, another))
     assert f"number {oldest}," in first
 
 
 def test_one_text_that_is_too_long_is_refused_in_one_sentence(window: Window) -> None:
     long = (SYSTEM, Message("user", "again and " * 300))
-    for fit in (window.closed, window.unfinished, window.answered):
+    for fit in (window.unfinished, window.answered):
         with pytest.raises(EngineError, match=r"don't fit into a context of 256; .*slm\.context_tokens\.$"):
             fit(long, ROOM)
     assert window.answered(FRANCE, ROOM)
@@ -89,7 +95,7 @@ def test_a_template_without_a_place_for_a_mark_does_without(
         return render(messages, tools, reply=reply)
 
     monkeypatch.setattr(weights, "render", strict)
-    seen = text(weights, window.closed(LONG, ROOM))
+    seen = text(weights, opening(window, LONG))
     assert "Earlier parts" not in seen
     assert "number 0," not in seen
     assert "number 19," in seen

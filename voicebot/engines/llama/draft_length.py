@@ -33,20 +33,33 @@ _TRIALS: Final = (1, 3, 7)
 
 
 class StepCosts:
-    """v(k): milliseconds that a decode of k tokens takes, as seen lately."""
+    """v(k): milliseconds that a decode of k tokens takes, as seen lately.
+
+    Longer batches are remembered relative to single tokens: those are seen all the time, so that what slows the whole
+    box slows the estimate of what has not been tried since.
+    """
 
     def __init__(self) -> None:
-        self._seen: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
-        self._medians: dict[int, float] = {}
+        self._single: deque[float] = deque(maxlen=_REMEMBERED)
+        self._relative: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
         self._sizes: list[int] = []
         self._ms: list[float] = []
 
     def observe(self, tokens: int, ms: float) -> None:
         """Learn from a decode of so many tokens."""
-        self._seen[tokens].append(ms)
-        self._medians[tokens] = median(self._seen[tokens])
-        self._sizes = sorted(self._medians)
-        measured = [self._medians[size] for size in self._sizes]
+        if tokens > 1:
+            self._relative[tokens].append(ms / (median(self._single) if self._single else 1.0))
+        else:
+            if not self._single:  # what was seen before was relative to nothing
+                for size, seen in self._relative.items():
+                    self._relative[size] = deque((each / ms for each in seen), maxlen=_REMEMBERED)
+            self._single.append(ms)
+        single = median(self._single) if self._single else 1.0
+        known = {size: median(seen) * single for size, seen in self._relative.items()}
+        if self._single:
+            known[1] = single
+        self._sizes = sorted(known)
+        measured = [known[size] for size in self._sizes]
         # A bigger batch is never quicker: where noise says so, take the middle of the two curves that never fall.
         upper = accumulate(measured, max)
         lower = reversed(list(accumulate(reversed(measured), min)))

@@ -72,8 +72,8 @@ class LlamaEngine:
         self._weights = Weights(model)
         self._settings = settings
         self._alarm = alarm
-        begin = self._weights.render((Message("system", settings.system_prompt),), reply=False)
-        tokens = tuple(self._weights.tokens(begin))
+        begin = (Message("system", settings.system_prompt), Message("user", ""))
+        tokens = tuple(Window(self._weights, settings.context_tokens).unfinished(begin, room=0))
         cells = settings.slots * settings.context_tokens + len(tokens) + _SPARE_CELLS
         self._context = Context(self._weights, cells, settings.slots + 2, threads, prefill_threads, settings.kv_type)
         scratch = settings.slots + 1
@@ -175,8 +175,8 @@ class LlamaEngine:
             job.reply = Reply(self._weights, sampler, request, job.answer)
         elif request.op == "end" or request.messages[-1].role == "user":  # the user may go on
             job.target = window.unfinished(request.messages, room, request.tools)
-        else:
-            job.target = window.closed(request.messages, room, request.tools)
+        else:  # up to where the user's words begin
+            job.target = window.unfinished((*request.messages, Message("user", "")), room, request.tools)
 
     def _drop_cancelled(self) -> None:
         for job in [job for job in self._waiting if job.cancel.requested()]:

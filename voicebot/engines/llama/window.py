@@ -30,12 +30,11 @@ class Window:
         self._capacity = capacity
         self._left_out: tuple[Message, ...] = ()
 
-    def closed(self, messages: tuple[Message, ...], room: int, tools: Sequence[Tool] = ()) -> list[int]:
-        """Return the tokens of messages that are complete. All of these raise EngineError where too few fit."""
-        return self._fit(messages, lambda shown: self._weights.render(shown, tools, reply=False), room)
-
     def unfinished(self, messages: tuple[Message, ...], room: int, tools: Sequence[Tool] = ()) -> list[int]:
-        """Return the tokens up to the end of the last message's text, without what closes the message."""
+        """Return the tokens up to the end of the last message's text, without what closes the message.
+
+        Both of these raise EngineError where the conversation does not fit and leaves `room` for so many tokens.
+        """
 
         def render(shown: tuple[Message, ...]) -> str:
             last = shown[-1]
