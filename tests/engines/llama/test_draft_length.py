@@ -161,7 +161,7 @@ class TestChoose:
         chosen = choose(costs, probability, cost_ms, others, MOST)
         best = max(map(rate, range(1, MOST + 1)))
         if chosen:
-            assert rate(chosen) == pytest.approx(best)
+            assert rate(chosen) >= 0.95 * best  # not every length is looked at
             assert rate(chosen) > rate(0)
         else:
             assert best <= rate(0) * 1.06

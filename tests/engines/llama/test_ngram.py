@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voicebot.engines.llama.ngram import Match, NgramIndex
 
-Tokens = st.lists(st.integers(0, 3), max_size=32)  # so few that a query looks at all places
+Tokens = st.lists(st.integers(0, 3), max_size=13)  # so few that a query looks at all places
 
 
 def index_of(*tokens: int) -> NgramIndex:
@@ -21,14 +21,19 @@ def index_of(*tokens: int) -> NgramIndex:
 
 
 def searched(held: Sequence[int], last: Sequence[int], most: int) -> Match | None:
-    """Look at every place: the longest common suffix, the latest of equals."""
-    found: Match | None = None
+    """Look at every place, and take what those with the longest common suffix, or 6 tokens of it, all go on with."""
+    places = []
     for end in range(2, len(held)):
         limit = min(end, len(last), NgramIndex.LONGEST)
         length = next((n for n in range(limit) if held[end - 1 - n] != last[-1 - n]), limit)
-        if length >= 2 and (found is None or length >= found.length):
-            found = Match(tuple(held[end : end + most]), length)
-    return found
+        if length >= 2:
+            places.append((length, list(held[end : end + most])))
+    if not places:
+        return None
+    longest = max(length for length, _ in places)
+    ways = [way for length, way in places if length >= min(longest, 6)]
+    common = next(n for n in range(most, -1, -1) if all(way[:n] == ways[0][:n] and len(way) >= n for way in ways))
+    return Match(tuple(ways[0][:common]), longest) if common else None
 
 
 @given(Tokens, Tokens, st.integers(1, 5))
@@ -51,8 +56,21 @@ def test_truncated_it_is_as_if_the_rest_had_never_been(held: list[int], more: li
 def test_the_longer_match_is_preferred_to_the_later_one() -> None:
     index = index_of(1, 2, 3, 10, 9, 2, 3, 20, 8)
     assert index.propose((5, 1, 2, 3), 1) == (10,)
-    assert index.propose((5, 6, 2, 3), 1) == (20,)
+    assert index.propose((5, 9, 2, 3), 1) == (20,)
     assert index.propose((5, 6, 7, 3), 1) == ()
+
+
+def test_what_went_on_in_several_ways_tells_nothing() -> None:
+    index = index_of(1, 2, 3, 4, 10, 9, 2, 3, 4, 20, 8)
+    assert index.propose((5, 6, 2, 3), 3) == (4,)  # as far as they agree
+    assert index.propose((5, 6, 3, 4), 3) == ()
+
+
+def test_many_equal_tokens_are_compared_even_with_more() -> None:
+    same = (1, 2, 3, 4, 5, 6)
+    index = index_of(0, *same, 10, 9, *same, 20, 8)
+    assert index.propose((0, *same), 1) == ()
+    assert index.propose((0, *same[-3:]), 1) == ()
 
 
 def test_a_long_match_is_measured_up_to_a_limit() -> None:
@@ -109,5 +127,5 @@ def test_a_query_looks_at_few_places() -> None:
     index = NgramIndex()
     for other in range(100, 1100):
         index.extend((other, 1, 2))
-    assert index.find((100, 1, 2), 1) == Match((1099,), 2)
     assert index.find((1090, 1, 2), 1) == Match((1091,), 3)
+    assert index.find((500, 1, 2), 1) is None  # the latest places disagree, and that one is not looked at

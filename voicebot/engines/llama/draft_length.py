@@ -28,6 +28,8 @@ _KEPT: Final = 0.9
 late, with 0.8 chance alone brings drafts about that lose 4 %."""
 _MARGIN: Final = 0.05
 """A draft is tried when it is expected to gain this part of its session's token; less may be an error of estimates."""
+_LENGTHS: Final = (1, 3, 7, 15)
+"""Lengths that are chosen from, beside the longest there is: batches of 2, 4, 8 and 16."""
 _TRIALS: Final = (1, 3, 7)
 """Lengths that are tried in turn: batches of 2, 4 and 8, between which the curve is drawn."""
 
@@ -99,14 +101,14 @@ class Acceptance:
         if not proposed:
             return
         kind = _kind(source, match_length)
-        good, bad = self._counts.get(kind, (0.0, 0.0))
+        good, bad = self._counts.get(kind, _assumed(kind))
         self._counts[kind] = good * _KEPT + accepted, bad * _KEPT + (accepted < proposed)
 
     def probability(self, source: str, match_length: int) -> float:
-        """Return the mean of a Beta distribution over recent tokens."""
+        """Return the accepted share of recent tokens; what was assumed at first is forgotten like the rest."""
         kind = _kind(source, match_length)
-        good, bad = self._counts.get(kind, (0.0, 0.0))
-        return (good + _PRIOR_TOKENS * _PRIOR[kind[1]]) / (good + bad + _PRIOR_TOKENS)
+        good, bad = self._counts.get(kind, _assumed(kind))
+        return good / (good + bad)
 
 
 class Exploration:
@@ -115,7 +117,7 @@ class Exploration:
     What trials cost beyond plain decoding, as far as the costs are known, is at most `share` of the time.
     """
 
-    def __init__(self, share: float = 0.01) -> None:
+    def __init__(self, share: float = 0.005) -> None:
         self._share = share
         self._saved_ms = 0.0
         self._trials = 0
@@ -147,6 +149,8 @@ def choose(costs: StepCosts, probability: float, draft_cost_ms_per_token: float,
     for length in range(1, most + 1):
         certain *= probability
         emitted += certain
+        if length != most and length not in _LENGTHS:
+            continue  # this is asked in every step
         rate = (others + emitted) / (costs.ms(others + 1 + length) + length * draft_cost_ms_per_token)
         if rate > best_rate:
             best, best_rate = length, rate
@@ -155,3 +159,7 @@ def choose(costs: StepCosts, probability: float, draft_cost_ms_per_token: float,
 
 def _kind(source: str, match_length: int) -> tuple[str, int]:
     return source, max(length for length in _PRIOR if length <= match_length)
+
+
+def _assumed(kind: tuple[str, int]) -> tuple[float, float]:
+    return _PRIOR[kind[1]] * _PRIOR_TOKENS, (1 - _PRIOR[kind[1]]) * _PRIOR_TOKENS

@@ -250,7 +250,7 @@ class LlamaEngine:
         if place.guessers is None:
             place.guessers = self.speculation.guessers(place.slot.sequence)
         history = [*place.slot.tokens, reply.pending]
-        most = min(reply.left - 1, BATCH_TOKENS - others - 1, MOST_OUTPUTS - others - 1)
+        most = min(reply.draft_room(), BATCH_TOKENS - others - 1, MOST_OUTPUTS - others - 1)
         return self.speculation.draft(place.guessers, history, others, most, self._abort_address([job]))
 
     def _compute(self, stretches: Sequence[Stretch]) -> None:
@@ -298,6 +298,7 @@ class LlamaEngine:
             reply.add(token, confident)
         if draft.tokens:
             accepted = self.speculation.learn(draft, emitted)
+            reply.judge(len(draft), accepted)
             place.slot.roll_back(len(place.slot) - len(draft) + accepted)
         if reply.left <= 0:
             reply.finish()

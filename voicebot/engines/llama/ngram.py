@@ -7,7 +7,9 @@ from typing import ClassVar, Final, NamedTuple
 
 _SHORTEST: Final = 2
 _NOWHERE: Final = -1
-_PLACES: Final = 32
+_TELLING: Final = 6
+"""Places that have so many tokens in common are compared even where another one has more in common."""
+_PLACES: Final = 12
 """So many places of the last two tokens are looked at, the latest first: a bound on the time of a query."""
 
 
@@ -88,32 +90,44 @@ class NgramIndex:
         return match.tokens if match else ()
 
     def find(self, last: Sequence[int], most: int) -> Match | None:
-        """Return how the place goes on that has most of the last tokens in common, at least two; the latest of equals.
+        """Return how the place goes on that has most of the last tokens in common, at least two.
 
-        `last` may be the end of what is held, or of another sequence.
+        Where several places have as many, or six and more, what they all go on with is returned: what went on in
+        several ways tells nothing. `last` may be the end of what is held, or of another sequence.
         """
         if len(last) < _SHORTEST or most < 1:
             return None
-        tokens = self._tokens
-        longest = min(len(last), self.LONGEST)
-        best, best_length = _NOWHERE, _SHORTEST - 1
+        places = self._places(last)
+        if not places:
+            return None
+        longest = max(places.values())
+        like = [place for place, length in places.items() if length >= min(longest, _TELLING)]
+        following = self._following(max(like, key=lambda place: (places[place], place)), most)
+        for place in like:
+            following = following[: _common_prefix(following, self._following(place, most))]
+        return Match(tuple(following), longest) if following else None
+
+    def _places(self, last: Sequence[int]) -> dict[int, int]:
+        """Return where the last two tokens stood before, with how many of the last were the same there."""
+        tokens, longest = self._tokens, min(len(last), self.LONGEST)
+        places: dict[int, int] = {}
         place = self._last.get((last[-2], last[-1]), _NOWHERE)
         for _ in range(_PLACES):
-            if place == _NOWHERE or best_length == longest:
+            if place == _NOWHERE:
                 break
             if place + 1 < len(tokens) and tokens[place + 1] != self.SEPARATOR:
                 length = _SHORTEST
                 while length < longest and length <= place and tokens[place - length] == last[-1 - length]:
                     length += 1
-                if length > best_length:
-                    best, best_length = place, length
+                places[place] = length
             place = self._before[place]
-        if best == _NOWHERE:
-            return None
-        following = tokens[best + 1 : best + 1 + most]
+        return places
+
+    def _following(self, place: int, most: int) -> list[int]:
+        following = self._tokens[place + 1 : place + 1 + most]
         if self.SEPARATOR in following:
             del following[following.index(self.SEPARATOR) :]
-        return Match(tuple(following), best_length)
+        return following
 
     def _forget(self, count: int) -> None:
         """Forget the first `count` tokens held."""
@@ -121,3 +135,8 @@ class NgramIndex:
         self._forgotten += count
         self._tokens, self._before, self._last = [], [], {}
         self.extend(kept)
+
+
+def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((place for place, (one, other) in pairs if one != other), min(len(left), len(right)))

@@ -16,16 +16,21 @@ from voicebot.engines.llama.ngram import NgramIndex
 from voicebot.engines.llama.phrase_book import PhraseBook
 from voicebot.engines.llama.weights import Weights
 
-MOST_DRAFTED: Final = 16
+MOST_DRAFTED: Final = 15
+"""With the token before them a batch of 16."""
+_LOOK_EVERY: Final = 3
+"""Where nothing is repeated, guesses are looked for in every third step: looking takes up to 1 % of one."""
 NO_DRAFT: Final = Draft((), "ngram")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Guessers:
     """Those who guess in one session."""
 
     seen_before: Drafter
     model: ModelDrafter | None
+    unused: int = 0
+    """For how many steps no guess has been used."""
 
 
 class Speculation:
@@ -59,15 +64,18 @@ class Speculation:
         CancelledWorkError.
         """
         most = min(most, MOST_DRAFTED)
-        if most < 1:
+        guessers.unused += 1
+        if most < 1 or (guessers.unused > _LOOK_EVERY and guessers.unused % _LOOK_EVERY):
             return NO_DRAFT
         if found := guessers.seen_before.propose(history, most):
             likely = self._acceptance.probability(found.source, found.match_length)
             if length := self._length(likely, 0.0, others, len(found)):
+                guessers.unused = 0
                 return found.first(length)
         if guessers.model is not None:
             likely = self._acceptance.probability("model", 0)
             if length := self._length(likely, guessers.model.ms_per_token, others, most):
+                guessers.unused = 0
                 return guessers.model.propose(history, length, abort)
         return NO_DRAFT
 
