@@ -123,15 +123,24 @@ class Ours:
     def say(self, messages: tuple[Message, ...], tokens: int) -> Iterator[str]:
         """Yield the reply as it comes."""
         answer = self._engine.submit(SlmRequest("generate", messages, max_tokens=tokens), self._flags.own)
+        text = ""
         while not answer.ended:
             self._engine.step()
             while answer.items:
                 item = answer.items.popleft()
                 if isinstance(item, Piece):
+                    text += item.text
                     yield item.text
         if answer.error is not None:
             raise answer.error
+        self._prepare((*messages, Message("assistant", text)))
         self._rest()
+
+    def _prepare(self, messages: tuple[Message, ...]) -> None:
+        """Read the conversation up to where the next words begin, as a session does while the reply is played."""
+        answer = self._engine.submit(SlmRequest("prefill", messages), self._flags.own)
+        while not answer.ended:
+            self._engine.step()
 
     def _rest(self) -> None:
         """Let it measure what a step costs here, as a worker does while nobody asks."""

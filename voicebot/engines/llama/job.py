@@ -15,7 +15,6 @@ from voicebot.engines.llama.weights import TextStream, Weights
 from voicebot.engines.protocols import Answer, Cancel, Piece, ReplyPart, SlmRequest
 
 _FIRST_TRUST: Final = 3
-_MORE_TRUST: Final = 15
 _WARY_TOKENS: Final = 12
 
 
@@ -64,7 +63,7 @@ class Reply:
 
     def judge(self, drafted: int, accepted: int) -> None:
         """Learn how many tokens of a guess were right."""
-        self._trust = _MORE_TRUST if accepted == drafted else _FIRST_TRUST
+        self._trust = 2 * self._trust + 1 if accepted == drafted else _FIRST_TRUST
         self._wary = 0 if accepted else _WARY_TOKENS
 
     def finish(self) -> None:
