@@ -147,8 +147,8 @@ class TestChoose:
 
     def test_a_gain_within_the_error_of_the_estimate_is_none(self) -> None:
         costs = costs_of({1: 10.0, 2: 17.0})
-        assert choose(costs, 0.74, 0.0, 0, 1) == 0  # 2.4 % faster
-        assert choose(costs, 0.80, 0.0, 0, 1) == 1  # 5.9 % faster
+        assert choose(costs, 0.80, 0.0, 0, 1) == 0  # 5.9 % faster
+        assert choose(costs, 0.90, 0.0, 0, 1) == 1  # 11.8 % faster
 
     @given(st.floats(0, 1), st.integers(0, 8), st.floats(0, 20))
     def test_it_is_the_best_of_all_lengths_by_the_margin(self, probability: float, others: int, cost_ms: float) -> None:
@@ -164,7 +164,7 @@ class TestChoose:
             assert rate(chosen) >= 0.95 * best  # not every length is looked at
             assert rate(chosen) > rate(0)
         else:
-            assert best <= rate(0) * 1.06
+            assert best <= rate(0) * 1.12
 
 
 class Decoder:

@@ -15,7 +15,7 @@ from typing import Final
 
 _REMEMBERED: Final = 9
 """The median of so many steps ignores four that another process has slowed down, and follows a change within five."""
-_PRIOR: Final = {0: 0.5, 2: 0.4, 3: 0.6, 4: 0.8, 6: 0.9, 10: 0.95}
+_PRIOR: Final = {0: 0.5, 2: 0.4, 3: 0.6, 4: 0.7, 6: 0.9, 10: 0.95}
 """By the length of the match from which on it holds (0: a model's draft), the acceptance assumed before any is seen.
 
 SmolLM2-135M accepts 97 % where it reads a list back, and 30 % of what matches 2 or 3 tokens in open chat. A session
@@ -26,7 +26,7 @@ _PRIOR_TOKENS: Final = 5.0
 _KEPT: Final = 0.9
 """What is left of an observation when the next one comes: about the last ten count. With 0.95 a change is found out too
 late, with 0.8 chance alone brings drafts about that lose 4 %."""
-_MARGIN: Final = 0.05
+_MARGIN: Final = 0.1
 """A draft is tried when it is expected to gain this part of its session's token; less may be an error of estimates."""
 _LENGTHS: Final = (1, 3, 7, 15)
 """Lengths that are chosen from, beside the longest there is: batches of 2, 4, 8 and 16."""
