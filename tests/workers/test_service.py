@@ -141,4 +141,4 @@ def test_what_can_wait_is_done_before_it_waits(line: Line, model: Recording) -> 
     until_s = time.monotonic() + LONG_S
     while model.rests > 0 and time.monotonic() < until_s:
         time.sleep(0.001)
-    assert model.rests == 0
+    assert model.rests <= 0

@@ -48,7 +48,7 @@ def test_a_reply_is_found_in_the_conversation_or_in_the_phrase_book() -> None:
     [
         (Accepted(100, 90, ms_per_token=9.0), 0, range(4, 17)),  # as dear as the target's own tokens
         (Accepted(100, 5, ms_per_token=1.0), 0, range(1)),  # nearly always wrong
-        (Accepted(100, 99), 0, range(16, 17)),
+        (Accepted(100, 99), 0, range(15, 16)),
     ],
 )
 def test_lengths_follow_cost_and_acceptance(accepted: Accepted, here: int, simulated: range) -> None:
