@@ -13,6 +13,7 @@ from voicebot.config.pipeline import SlmSettings
 from voicebot.engines.llama.context import BATCH_TOKENS, Context, Span
 from voicebot.engines.llama.drafts import Draft
 from voicebot.engines.llama.sampling import Sampler
+from voicebot.engines.llama.tokens import common_prefix
 from voicebot.engines.llama.weights import Weights
 from voicebot.errors import EngineError
 
@@ -49,8 +50,7 @@ class DraftModel:
         `held`: what the sequence holds; kept up to date. Raises CancelledWorkError, and then it still is.
         """
         began_s = time.perf_counter()
-        kept = next((i for i, (a, b) in enumerate(zip(held, history, strict=False)) if a != b), None)
-        kept = min(len(held) if kept is None else kept, len(history) - 1)
+        kept = min(common_prefix(held, history), len(history) - 1)
         self._context.forget(sequence, kept)
         del held[kept:]
         tokens: list[int] = []

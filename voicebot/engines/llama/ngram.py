@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final, NamedTuple
 
+from voicebot.engines.llama.tokens import common_prefix
+
 _SHORTEST: Final = 2
 _NOWHERE: Final = -1
 _TELLING: Final = 6
@@ -81,8 +83,7 @@ class NgramIndex:
         """Return how many tokens at the beginning are the same as those held; 0 where the beginning is forgotten."""
         if self._forgotten:
             return 0
-        pairs = enumerate(zip(self._tokens, tokens, strict=False))
-        return next((place for place, (one, other) in pairs if one != other), min(len(self._tokens), len(tokens)))
+        return common_prefix(self._tokens, tokens)
 
     def propose(self, last: Sequence[int], most: int) -> tuple[int, ...]:
         """Return up to `most` tokens that may follow those of `last`; none where nothing is known."""
@@ -104,7 +105,7 @@ class NgramIndex:
         like = [place for place, length in places.items() if length >= min(longest, _TELLING)]
         following = self._following(max(like, key=lambda place: (places[place], place)), most)
         for place in like:
-            following = following[: _common_prefix(following, self._following(place, most))]
+            following = following[: common_prefix(following, self._following(place, most))]
         return Match(tuple(following), longest) if following else None
 
     def _places(self, last: Sequence[int]) -> dict[int, int]:
@@ -135,8 +136,3 @@ class NgramIndex:
         self._forgotten += count
         self._tokens, self._before, self._last = [], [], {}
         self.extend(kept)
-
-
-def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    pairs = enumerate(zip(left, right, strict=False))
-    return next((place for place, (one, other) in pairs if one != other), min(len(left), len(right)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from voicebot.engines.llama.context import Context, Span
+from voicebot.engines.llama.tokens import common_prefix
 
 _LEAST_REUSED_TOKENS: Final = 48
 """Fewer are computed again: that is quick, and so short a stretch could be the same by chance."""
@@ -48,10 +49,10 @@ class Slot:
         with a few put in their place, all that follows them is kept: only what was put in is computed here, for which
         `abort` is as in `Context.decode`. Returns how many tokens are left.
         """
-        kept = _common_prefix(self._tokens, wanted)
+        kept = common_prefix(self._tokens, wanted)
         if kept < len(self._tokens):
             kept = self._close_gap(wanted, kept, abort)
-        common = 0 if prefix is None else _common_prefix(prefix.tokens, wanted)
+        common = 0 if prefix is None else common_prefix(prefix.tokens, wanted)
         if prefix is not None and common > kept:
             self.clear()
             self._context.share(prefix.sequence, self.sequence, 0, common)
@@ -101,16 +102,7 @@ class Slot:
             self._tokens += following
         finally:
             self._context.forget(self._scratch, 0)
-        return _common_prefix(self._tokens, wanted)
-
-
-def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    length = 0
-    for one, other in zip(left, right, strict=False):
-        if one != other:
-            break
-        length += 1
-    return length
+        return common_prefix(self._tokens, wanted)
 
 
 def _gap(held: Sequence[int], wanted: Sequence[int], kept: int) -> tuple[int, int] | None:
