@@ -127,12 +127,15 @@ def test_every_item_has_its_form_and_an_error_its_reason(line: Line) -> None:
 
 def test_a_request_is_understood_whole(line: Line, model: Recording) -> None:
     tool = {"name": "t", "description": "d", "parameters": {"type": "object"}}
-    line.send(1, {**generate("a", 2), "session": "s", "within_s": 0.3, "tools": [tool], "must_call": True})
+    line.send(
+        1, {**generate("a", 2), "session": "s", "within_s": 0.3, "spoken": False, "tools": [tool], "must_call": True}
+    )
     line.send(2, {**generate("a", 2), "within_s": None, "confidence": True})
     line.until_ends(2)
     first, second = model.requests
     assert (first.session, first.within_s, first.tools[0].name, first.must_call) == ("s", 0.3, "t", True)
-    assert (second.within_s, second.confidence, second.tools) == (float("inf"), True, ())
+    assert not first.spoken
+    assert (second.within_s, second.confidence, second.tools, second.spoken) == (float("inf"), True, (), True)
 
 
 def test_what_can_wait_is_done_before_it_waits(line: Line, model: Recording) -> None:

@@ -72,3 +72,18 @@ async def test_a_worker_without_an_answer_is_an_error() -> None:
 
     with pytest.raises(EngineError, match="no answer"):
         await WorkerAsr(cast("Supervisor", Silent())).transcribe(hum(10))
+
+
+async def test_what_the_assistant_writes_for_itself_has_time_and_is_not_spoken() -> None:
+    headers: list[dict[str, Any]] = []
+
+    class Recording:
+        async def request(self, header: dict[str, Any], payload: bytes = b"") -> AsyncGenerator[Reply, None]:
+            headers.append(header)
+            yield Reply({"probability": 1.0, "computed": 0}, payload)
+
+    slm = WorkerSlm(cast("Supervisor", Recording()), within_s=0.2)
+    for session in ("one", "one/summary"):
+        await slm.end_probability(HELLO, session=session)
+    await slm.prefill(HELLO, session="one")
+    assert [(header["within_s"], header["spoken"]) for header in headers] == [(0.2, True), (None, False), (None, True)]

@@ -158,6 +158,8 @@ class SlmRequest:
     """What the reply may call."""
     must_call: bool = False
     """Whether it has to, and to say nothing else."""
+    spoken: bool = True
+    """Whether the reply is for somebody to hear, so that its sentences may be kept as phrases; a summary is not."""
     confidence: bool = False
     """Whether each piece of the reply is to come with its probability."""
 

@@ -96,15 +96,16 @@ class Together:
 
 def _request(header: Header) -> SlmRequest:
     return SlmRequest(
-        header["op"],
-        tuple(Message(role, content) for role, content in header["messages"]),
-        header.get("session", ""),
-        header.get("max_tokens", 0),
-        header.get("begun", ""),
-        math.inf if header.get("within_s") is None else header["within_s"],
-        decode_tools(header.get("tools", [])),
-        header.get("must_call", False),
-        header.get("confidence", False),
+        op=header["op"],
+        messages=tuple(Message(role, content) for role, content in header["messages"]),
+        session=header.get("session", ""),
+        max_tokens=header.get("max_tokens", 0),
+        begun=header.get("begun", ""),
+        within_s=math.inf if header.get("within_s") is None else header["within_s"],
+        tools=decode_tools(header.get("tools", [])),
+        must_call=header.get("must_call", False),
+        spoken=header.get("spoken", True),
+        confidence=header.get("confidence", False),
     )
 
 

@@ -128,7 +128,7 @@ async def _only(worker: Supervisor, header: Header, payload: bytes = b"") -> Rep
 
 
 def _asked(op: str, messages: tuple[Message, ...], session: str, within_s: float | None) -> Header:
-    if "/" in session:
-        within_s = None
+    own = "/" in session  # what the assistant writes for itself
     plain = [[message.role, message.content] for message in messages]
-    return {"op": op, "session": session, "within_s": within_s, "messages": plain}
+    wanted = {"within_s": None if own else within_s, "spoken": not own}
+    return {"op": op, "session": session, **wanted, "messages": plain}

@@ -11,7 +11,7 @@ from tests.engines.llama.talk import FRANCE, SYSTEM, ask, asking, finish, reply,
 from voicebot.config.pipeline import SlmSettings
 from voicebot.engines.llama.draft_length import StepCosts
 from voicebot.engines.llama.engine import LlamaEngine
-from voicebot.engines.protocols import Message, SlmRequest
+from voicebot.engines.protocols import Message, SlmRequest, Tool
 from voicebot.workers.flags import CancelFlag, CancelFlags
 
 LIST = "eggs, brown bread, two pints of milk, a dozen apples, washing powder, olive oil and a bag of flour"
@@ -154,3 +154,16 @@ def test_sentences_that_are_said_often_are_known_after_a_restart(
     without = LlamaEngine(gguf, settings.model_copy(update={"phrase_book": False}), 1, 2, cache=tmp_path)
     assert without.speculation._phrases.length == 0
     without.close()
+
+
+def test_what_nobody_hears_is_no_phrase(gguf: Path, tmp_path: Path, cancel: CancelFlag) -> None:
+    """A summary names what is personal, and so do a call's arguments."""
+    engine = LlamaEngine(gguf, SlmSettings(context_tokens=512, slots=2), 1, 2, cache=tmp_path)
+    label = {"type": "object", "properties": {"label": {"type": "string", "maxLength": 20}}, "required": ["label"]}
+    timer = Tool("set_timer", "Sets a timer.", label)
+    for _ in range(3):
+        ask(engine, SlmRequest("generate", FRANCE, "a/summary", 30, spoken=False), cancel)
+        ask(engine, SlmRequest("generate", FRANCE, "a", 30, tools=(timer,)), cancel)
+    assert engine.speculation._phrases.length == 0
+    assert not (tmp_path / "phrases.json").exists()
+    engine.close()

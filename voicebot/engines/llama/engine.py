@@ -302,7 +302,8 @@ class LlamaEngine:
             place.slot.roll_back(len(place.slot) - len(draft) + accepted)
         if reply.left <= 0:
             reply.finish()
-            self.speculation.remember(reply.tokens, reply.text)
+            if job.request.spoken and not job.request.tools:  # a call's arguments are no phrases either
+                self.speculation.remember(reply.tokens, reply.text)
             place.end(job)
 
     def _end_read(self, place: Place, job: Job) -> None:
