@@ -15,7 +15,7 @@ from voicebot.models.catalogue import load_catalogue
 from voicebot.models.store import Store
 
 # As in the workers (voicebot/workers/process.py): threads that spin at a barrier make a busy machine stand still.
-os.environ.setdefault("GOMP_SPINCOUNT", "100")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 settings.register_profile("voicebot", deadline=None)  # a busy machine makes an example slow, and not wrong
 settings.load_profile("voicebot")
 

@@ -151,4 +151,4 @@ def worker_environment() -> dict[str, str]:
     another program busy it took 85 ms, and 1,500 with OpenMP's default. numpy's own threads spin too: 50 ms of another
     core after each small matrix product, so it has none.
     """
-    return {"GOMP_SPINCOUNT": "100", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **os.environ}
+    return {"GOMP_SPINCOUNT": "1000", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **os.environ}

@@ -87,3 +87,9 @@ def test_the_beginning_of_a_draft_keeps_its_probabilities() -> None:
     assert cut.probabilities is not None
     assert np.array_equal(cut.probabilities, np.eye(4)[[1, 2]])
     assert Draft((1, 2, 3), "ngram", match_length=5).first(0) == Draft((), "ngram", match_length=5)
+
+
+def test_a_draft_can_be_cut_after_the_first_of_some_tokens() -> None:
+    draft = Draft((5, 6, 7, 6), "ngram")
+    assert draft.through({6}).tokens == (5, 6)
+    assert draft.through({8}) == draft

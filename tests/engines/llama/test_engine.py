@@ -309,7 +309,7 @@ def test_resting_ends_also_where_nothing_can_be_kept(
     flags.alarm.request()  # by whoever cancelled the last request
     engine = LlamaEngine(gguf, SlmSettings(context_tokens=256, slots=1), 1, 2, tmp_path / "file", flags.alarm)
     for _ in range(2):
-        assert sum(1 for _ in iter(engine.rest, False)) < 10
+        assert sum(1 for _ in iter(engine.rest, False)) < 20
     assert caplog.text.count("state is not kept") == 1
     engine.close()
 

@@ -10,7 +10,11 @@ import pytest
 from tests.engines.llama.talk import FRANCE, SYSTEM, ask, asking, finish, reply, text_of
 from voicebot.config.pipeline import SlmSettings
 from voicebot.engines.llama.draft_length import StepCosts
+from voicebot.engines.llama.drafts import Draft
 from voicebot.engines.llama.engine import LlamaEngine
+from voicebot.engines.llama.guesses import Guesses
+from voicebot.engines.llama.speculation import Speculation
+from voicebot.engines.llama.weights import Weights
 from voicebot.engines.protocols import Message, SlmRequest, Tool
 from voicebot.workers.flags import CancelFlag, CancelFlags
 
@@ -136,6 +140,24 @@ def test_the_slot_holds_nothing_of_what_was_refused(
         assert len(mine.slot) <= shorter + 1
         assert engine._context.length(mine.slot.sequence) == len(mine.slot)
     engine.close()
+
+
+def test_a_guess_ends_with_a_sentence_and_is_as_sure_as_what_the_sentence_shows(gguf: Path) -> None:
+    """Whoever quotes often stops at the end of one, and what begins anew may be anything."""
+    weights = Weights(gguf)
+    speculation = Speculation(weights, unmoved(cheap()))
+    said = weights.tokens("The cat is at home. The dog is in the old garden. ", begin=False)
+    sentence = said[said.index(weights.tokens(".", begin=False)[0]) + 1 :]
+
+    def guess(shown: list[int]) -> Draft:
+        history = [*said, *said[: len(said) - len(sentence)], *shown]
+        return speculation.draft(speculation.guessers(0), Guesses(), history, 0, 15, 0)
+
+    inside, at_its_begin = guess(sentence[:3]), guess([])
+    assert weights.piece(inside.tokens[-1]) != b"."  # a first guess is a short one
+    assert (inside.match_length, at_its_begin.match_length) == (3, 2)
+    assert guess(sentence[:6]).tokens == tuple(sentence[6 : sentence.index(said[len(said) - len(sentence) - 1]) + 1])
+    weights.close()
 
 
 def test_sentences_that_are_said_often_are_known_after_a_restart(

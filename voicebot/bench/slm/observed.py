@@ -10,6 +10,7 @@ from voicebot.engines.llama.draft_length import StepCosts
 from voicebot.engines.llama.draft_model import DraftModel
 from voicebot.engines.llama.drafts import Draft
 from voicebot.engines.llama.engine import LlamaEngine
+from voicebot.engines.llama.guesses import Guesses
 from voicebot.engines.llama.speculation import Guessers, Speculation
 from voicebot.engines.llama.weights import Weights
 
@@ -26,9 +27,11 @@ class ObservedSpeculation(Speculation):
         self.said: tuple[int, ...] = ()
         """The last reply's tokens."""
 
-    def draft(self, guessers: Guessers, history: Sequence[int], others: int, most: int, abort: int) -> Draft:
+    def draft(
+        self, guessers: Guessers, guesses: Guesses, history: Sequence[int], others: int, most: int, abort: int
+    ) -> Draft:
         """See Speculation."""
-        found = super().draft(guessers, history, others, most, abort)
+        found = super().draft(guessers, guesses, history, others, most, abort)
         self.lengths[len(found)] += 1
         return found
 

@@ -26,9 +26,9 @@ _PRIOR_TOKENS: Final = 5.0
 _KEPT: Final = 0.9
 """What is left of an observation when the next one comes: about the last ten count. With 0.95 a change is found out too
 late, with 0.8 chance alone brings drafts about that lose 4 %."""
-_MARGIN: Final = 0.1
+_MARGIN: Final = 0.15
 """A draft is tried when it is expected to gain this part of its session's token; less may be an error of estimates."""
-_LENGTHS: Final = (1, 3, 7, 15)
+_LENGTHS: Final = (1, 2, 3, 5, 7, 11, 15)
 """Lengths that are chosen from, beside the longest there is: batches of 2, 4, 8 and 16."""
 _TRIALS: Final = (1, 3, 7)
 """Lengths that are tried in turn: batches of 2, 4 and 8, between which the curve is drawn."""

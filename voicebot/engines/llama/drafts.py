@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, Self
 
@@ -38,6 +38,10 @@ class Draft:
         """Return the draft's first tokens, `length` at most."""
         probabilities = None if self.probabilities is None else self.probabilities[:length]
         return replace(self, tokens=self.tokens[:length], probabilities=probabilities)
+
+    def through(self, ends: Collection[int]) -> Self:
+        """Return the draft up to the first of these tokens, that one included; all of it where there is none."""
+        return self.first(next((place for place, token in enumerate(self.tokens, 1) if token in ends), len(self)))
 
 
 class Drafter(Protocol):

@@ -35,7 +35,6 @@ from voicebot.engines.llama.window import Window
 from voicebot.engines.protocols import Alarm, Answer, Cancel, Computed, Message, SlmRequest, Weighed
 from voicebot.errors import CancelledWorkError, EngineError, VoicebotError
 
-_SENTENCE_ENDS: Final = (".", "?", "!")
 _SPARE_CELLS: Final = 64
 _NEVER: Final = ctypes.create_string_buffer(2)
 
@@ -89,8 +88,7 @@ class LlamaEngine:
         self.speculation = Speculation(self._weights, self._costs, book, self._drafts)
         self._random = np.random.default_rng(settings.seed)
         self._steps = 0
-        signs = [self._weights.tokens(sign, begin=False)[0] for sign in _SENTENCE_ENDS]
-        self._ends = sorted({*signs, *self._weights.reply_ends()})
+        self._ends = self._weights.sentence_ends()
         file = PrefixFile(cache / "prefixes", model, settings.kv_type, tokens) if cache else None
         self._upkeep = Upkeep(self._context, self._prefix, file, self._costs, scratch)
         self._upkeep.compute_prefix()
@@ -250,8 +248,8 @@ class LlamaEngine:
         if place.guessers is None:
             place.guessers = self.speculation.guessers(place.slot.sequence)
         history = [*place.slot.tokens, reply.pending]
-        most = min(reply.draft_room(), BATCH_TOKENS - others - 1, MOST_OUTPUTS - others - 1)
-        return self.speculation.draft(place.guessers, history, others, most, self._abort_address([job]))
+        most = min(reply.left - 1, BATCH_TOKENS - others - 1, MOST_OUTPUTS - others - 1)
+        return self.speculation.draft(place.guessers, reply.guesses, history, others, most, self._abort_address([job]))
 
     def _compute(self, stretches: Sequence[Stretch]) -> None:
         spans = [stretch.span for stretch in stretches]
@@ -297,8 +295,7 @@ class LlamaEngine:
             confident = log_probability(self._context.logits(row + index), token) if job.request.confidence else None
             reply.add(token, confident)
         if draft.tokens:
-            accepted = self.speculation.learn(draft, emitted)
-            reply.judge(len(draft), accepted)
+            accepted = self.speculation.learn(reply.guesses, draft, emitted)
             place.slot.roll_back(len(place.slot) - len(draft) + accepted)
         if reply.left <= 0:
             reply.finish()

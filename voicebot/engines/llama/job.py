@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voicebot.engines.llama.calls import CallSplitter
+from voicebot.engines.llama.guesses import Guesses
 from voicebot.engines.llama.sampling import Sampler
 from voicebot.engines.llama.weights import TextStream, Weights
 from voicebot.engines.protocols import Answer, Cancel, Piece, ReplyPart, SlmRequest
-
-_FIRST_TRUST: Final = 3
-_WARY_TOKENS: Final = 12
 
 
 class Reply:
@@ -27,8 +24,7 @@ class Reply:
         self.text = ""
         self.left = request.max_tokens
         """How many more tokens it may have."""
-        self._trust = _FIRST_TRUST
-        self._wary = 0
+        self.guesses = Guesses()
         self._weights = weights
         self._text = TextStream()
         self._calls = CallSplitter() if request.tools else None
@@ -49,22 +45,6 @@ class Reply:
         if text := self._text.feed(self._weights.piece(token)):
             self.text += text
             self._pass_on([text] if self._calls is None else self._calls.feed(text), logprob)
-
-    def draft_room(self) -> int:
-        """Return how long a guess may be for the next step.
-
-        A reply's first guess is a short one; one that was right is followed by longer ones, and after one that was all
-        wrong there is none for a while: this part of the reply repeats nothing.
-        """
-        if self._wary:
-            self._wary -= 1
-            return 0
-        return min(self._trust, self.left - 1)
-
-    def judge(self, drafted: int, accepted: int) -> None:
-        """Learn how many tokens of a guess were right."""
-        self._trust = 2 * self._trust + 1 if accepted == drafted else _FIRST_TRUST
-        self._wary = 0 if accepted else _WARY_TOKENS
 
     def finish(self) -> None:
         """Pass on what was held back: it is no call after all, or a broken one."""

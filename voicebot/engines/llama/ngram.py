@@ -7,7 +7,6 @@ from typing import ClassVar, Final, NamedTuple
 
 from voicebot.engines.llama.tokens import common_prefix
 
-_SHORTEST: Final = 2
 _NOWHERE: Final = -1
 _TELLING: Final = 6
 """Places that have so many tokens in common are compared even where another one has more in common."""
@@ -29,6 +28,8 @@ class NgramIndex:
     length. Holds at most `most_tokens`, and forgets the older half when there are more.
     """
 
+    SHORTEST: ClassVar = 2
+    """Fewer tokens in common are no match."""
     LONGEST: ClassVar = 16
     """A match of so many tokens is not looked at further: it is as good as certain."""
     SEPARATOR: ClassVar = -1
@@ -96,7 +97,7 @@ class NgramIndex:
         Where several places have as many, or six and more, what they all go on with is returned: what went on in
         several ways tells nothing. `last` may be the end of what is held, or of another sequence.
         """
-        if len(last) < _SHORTEST or most < 1:
+        if len(last) < self.SHORTEST or most < 1:
             return None
         places = self._places(last)
         if not places:
@@ -117,7 +118,7 @@ class NgramIndex:
             if place == _NOWHERE:
                 break
             if place + 1 < len(tokens) and tokens[place + 1] != self.SEPARATOR:
-                length = _SHORTEST
+                length = self.SHORTEST
                 while length < longest and length <= place and tokens[place - length] == last[-1 - length]:
                     length += 1
                 places[place] = length

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +12,13 @@ from voicebot.engines.llama.acceptance import accepted_length
 from voicebot.engines.llama.draft_length import Acceptance, Exploration, StepCosts, choose
 from voicebot.engines.llama.draft_model import DraftModel, ModelDrafter
 from voicebot.engines.llama.drafts import Draft, Drafter, NgramDrafter, Source
+from voicebot.engines.llama.guesses import Guesses
 from voicebot.engines.llama.ngram import NgramIndex
 from voicebot.engines.llama.phrase_book import PhraseBook
 from voicebot.engines.llama.weights import Weights
 
 MOST_DRAFTED: Final = 15
 """With the token before them a batch of 16."""
-_LOOK_EVERY: Final = 3
-"""Where nothing is repeated, guesses are looked for in every third step: looking takes up to 1 % of one."""
 NO_DRAFT: Final = Draft((), "ngram")
 
 
@@ -29,8 +28,6 @@ class Guessers:
 
     seen_before: Drafter
     model: ModelDrafter | None
-    unused: int = 0
-    """For how many steps no guess has been used."""
 
 
 class Speculation:
@@ -46,6 +43,7 @@ class Speculation:
         self._phrases = NgramIndex()
         self._acceptance = Acceptance()
         self._exploration = Exploration()
+        self._sentence_ends = frozenset(weights.sentence_ends())
         self.proposed: Counter[Source] = Counter()
         """Tokens that were tried so far, by source."""
         self.accepted: Counter[Source] = Counter()
@@ -57,40 +55,54 @@ class Speculation:
         model = None if self._model is None else self._model.drafter(sequence)
         return Guessers(NgramDrafter(self._phrases), model)
 
-    def draft(self, guessers: Guessers, history: Sequence[int], others: int, most: int, abort: int) -> Draft:
+    def draft(
+        self, guessers: Guessers, guesses: Guesses, history: Sequence[int], others: int, most: int, abort: int
+    ) -> Draft:
         """Return what to verify in the next step: a guess at how the history goes on, empty when none would pay.
 
-        `others`: tokens of other sessions in the same step. `abort` is as in `Context.decode`. Raises
-        CancelledWorkError.
+        `guesses`: those at this reply. `others`: tokens of other sessions in the same step. `abort` is as in
+        `Context.decode`. Raises CancelledWorkError.
         """
         most = min(most, MOST_DRAFTED)
-        guessers.unused += 1
-        if most < 1 or (guessers.unused > _LOOK_EVERY and guessers.unused % _LOOK_EVERY):
-            return NO_DRAFT
-        if found := guessers.seen_before.propose(history, most):
+        if watched := guesses.watched(history):
+            guess, right = watched
+            self._acceptance.observe(guess.source, guess.match_length, len(guess), right)
+            guesses.judge(len(guess), right)
+        if most > 0 and guesses.look() and (found := self._said_before(guessers, history, most)):
             likely = self._acceptance.probability(found.source, found.match_length)
-            if length := self._length(likely, 0.0, others, len(found)):
-                guessers.unused = 0
+            if length := choose(self._costs, likely, 0.0, others, min(len(found), guesses.room)):
                 return found.first(length)
-        if guessers.model is not None:
-            likely = self._acceptance.probability("model", 0)
-            if length := self._length(likely, guessers.model.ms_per_token, others, most):
-                guessers.unused = 0
+            guesses.watch(found, len(history))
+        if most > 0 and guessers.model is not None:
+            likely, ms_per_token = self._acceptance.probability("model", 0), guessers.model.ms_per_token
+            length = choose(self._costs, likely, ms_per_token, others, most)
+            if length := length or self._exploration.length(self._costs, ms_per_token, others, most):
                 return guessers.model.propose(history, length, abort)
         return NO_DRAFT
 
-    def _length(self, likely: float, ms_per_token: float, others: int, most: int) -> int:
-        paying = choose(self._costs, likely, ms_per_token, others, most)
-        return paying or self._exploration.length(self._costs, ms_per_token, others, most)
-
-    def learn(self, draft: Draft, emitted: list[int]) -> int:
+    def learn(self, guesses: Guesses, draft: Draft, emitted: list[int]) -> int:
         """Take note of what became of a draft; returns how many of its tokens were accepted."""
         accepted = accepted_length(draft, emitted)
         looked_at = min(len(draft), len(emitted))
         self._acceptance.observe(draft.source, draft.match_length, looked_at, accepted)
+        if draft.source != "model":
+            guesses.judge(len(draft), accepted)
         self.proposed[draft.source] += len(draft)
         self.accepted[draft.source] += accepted
         return accepted
+
+    def _said_before(self, guessers: Guessers, history: Sequence[int], most: int) -> Draft | None:
+        """Return how it went on before, within a sentence: whoever quotes often stops at the end of one.
+
+        So only what a sentence has in common with an earlier one tells how surely it goes on like it.
+        """
+        found = guessers.seen_before.propose(history, most)
+        if found is None:
+            return None
+        recent = reversed(history[-found.match_length :])
+        matched = next((count for count, token in enumerate(recent) if token in self._sentence_ends), len(history))
+        match_length = max(NgramIndex.SHORTEST, min(matched, found.match_length))
+        return replace(found.through(self._sentence_ends), match_length=match_length)
 
     def elapsed(self, ms: float) -> None:
         """Count the time of a step: a small share of it may go to trials."""

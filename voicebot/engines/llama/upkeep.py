@@ -13,6 +13,8 @@ from voicebot.engines.llama.prefix_file import PrefixFile
 from voicebot.engines.llama.slot import Prefix
 
 _MEASURED_TOKENS: Final = (16, 8, 4, 2, 1)
+_MEASURED_AT_FIRST: Final = 3
+"""So many times at first: a single step may be one that another process slowed down."""
 _MEASURED_FOR_S: Final = 60.0
 """Then a step is measured again when there is time: what else runs on the box changes the curve."""
 _NEVER: Final = ctypes.create_string_buffer(2)
@@ -46,8 +48,9 @@ class Upkeep:
     def rest(self) -> bool:
         """Do the next piece; returns whether there is more."""
         if time.monotonic() - self._measured_s > _MEASURED_FOR_S:
+            times = _MEASURED_AT_FIRST if self._measured_s == -math.inf else 1
             self._measured_s = time.monotonic()
-            self._unmeasured = list(_MEASURED_TOKENS)
+            self._unmeasured = list(_MEASURED_TOKENS) * times
         if self._unmeasured:
             self._measure(self._unmeasured.pop())
         elif self._file is not None:

@@ -18,6 +18,7 @@ from voicebot.engines.protocols import Message, Tool
 from voicebot.errors import EngineError
 
 _log = logging.getLogger(__name__)
+_SENTENCE_ENDS: Final = (".", "?", "!")
 _CHATML: Final = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -91,6 +92,11 @@ class Weights:
         """Return the model's own tokens for the end of a message and of everything, as far as it has them."""
         tokens = (llama_cpp.llama_vocab_eot(self.vocabulary), llama_cpp.llama_vocab_eos(self.vocabulary))
         return [token for token in tokens if token >= 0]
+
+    def sentence_ends(self) -> list[int]:
+        """Return the tokens that a sentence ends with: the signs, and the ends of the reply."""
+        signs = [self.tokens(sign, begin=False)[0] for sign in _SENTENCE_ENDS]
+        return sorted({*signs, *self.reply_ends()})
 
     def same_vocabulary(self, other: Weights) -> bool:
         """Return whether each token stands for the same text in both."""
