@@ -68,13 +68,12 @@ async def _talk(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
-    async with (
-        open_stages(settings, store, clock, observe) as stages,
-        LocalPort(*devices, block_ms=audio.block_ms, lead_ms=audio.lead_ms) as port,
-    ):
-        console.print("[bold]Listening.[/] Speak; Ctrl-C ends.")
-        async with asyncio.TaskGroup() as group:
-            session = group.create_task(Session("talk", port, stages, settings.pipeline, observe).run())
+    async with open_stages(settings, store, clock, observe) as stages:
+        port = LocalPort(*devices, block_ms=audio.block_ms, lead_ms=audio.lead_ms)
+        session = Session("talk", port, stages, settings.pipeline, observe)  # loads a model, while nobody listens yet
+        async with port, asyncio.TaskGroup() as group:
+            console.print("[bold]Listening.[/] Speak; Ctrl-C ends.")
+            talking = group.create_task(session.run())
             await over.wait()
-            session.cancel()
+            talking.cancel()
     return ended
