@@ -189,3 +189,54 @@ def test_a_damaged_model_is_refused_in_one_sentence(
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="tokenizer"):
         FasterWhisper(tmp_path / "none", AsrSettings(), threads=1)
+
+
+def looped(texts: list[str], monkeypatch: pytest.MonkeyPatch, engine: FasterWhisper) -> list[float]:
+    """Make the engine find these texts, one in each look; returns the windows that it looks at."""
+    windows_s: list[float] = []
+
+    def decode(pcm: Pcm, window_s: float, cancel: object) -> module._Decoded:
+        del pcm, cancel
+        windows_s.append(window_s)
+        return module._Decoded(texts[len(windows_s) - 1], -0.2, 0.0)
+
+    monkeypatch.setattr(engine, "_decode", decode)
+    return windows_s
+
+
+LOOP = "ten of clubs ten of clubs ten of clubs"
+"""Could be said in five seconds."""
+
+
+def test_a_repetition_is_looked_at_on_a_wider_window_and_then_on_the_full_one(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows_s = looped([LOOP, LOOP, "Ten of clubs."], monkeypatch, whisper)
+    transcript = whisper.transcribe(silence(5 * SAMPLE_RATE_HZ), cancel)
+    assert windows_s == [6.2, 10.0, 30.0]
+    assert (transcript.text, transcript.fallback, transcript.hurried) == ("Ten of clubs.", True, False)
+
+
+def test_where_the_wider_window_hears_it_once_nobody_looks_further(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows_s = looped([LOOP, "Ten of clubs."], monkeypatch, whisper)
+    assert whisper.transcribe(silence(5 * SAMPLE_RATE_HZ), cancel).fallback
+    assert windows_s == [6.2, 10.0]
+
+
+def test_without_the_time_for_the_full_window_one_copy_is_kept(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows_s = looped([LOOP, LOOP], monkeypatch, whisper)
+    transcript = whisper.transcribe(silence(5 * SAMPLE_RATE_HZ), cancel, within_s=0.0)
+    assert windows_s == [6.2, 10.0]
+    assert (transcript.text, transcript.hurried) == ("ten of clubs", True)
+
+
+def test_a_partial_is_looked_at_once(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows_s = looped([LOOP], monkeypatch, whisper)
+    assert not whisper.transcribe(silence(5 * SAMPLE_RATE_HZ), cancel, thorough=False).fallback
+    assert windows_s == [6.2]

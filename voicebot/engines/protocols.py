@@ -52,7 +52,9 @@ class Transcript:
     window_s: float
     """How much audio, silence included, the encoder saw."""
     fallback: bool
-    """Whether the full window had to be used after the short one."""
+    """Whether a wider window had to be used after the short one."""
+    hurried: bool = False
+    """Whether there was no time for the full window, although the words may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,13 @@ class VoiceDetector(Protocol):
 class Recognizer(Protocol):
     """Speech to text."""
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
+    def transcribe(
+        self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True, within_s: float | None = None
+    ) -> Transcript:
         """Return what was said in 16 kHz mono int16 audio of at most 30 s.
 
-        `thorough`: doubtful words may be looked at again, which takes several times as long.
+        `thorough`: doubtful words may be looked at again, which takes twice as long, or several times where that is
+        done `within_s`; None is any time.
         """
 
 

@@ -50,9 +50,11 @@ class ScriptedRecognizer:
     script: Callable[[Pcm], str] = _spoken_length
     pace: Pace = Pace(80)
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
+    def transcribe(
+        self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True, within_s: float | None = None
+    ) -> Transcript:
         """Return the scripted words."""
-        del thorough
+        del thorough, within_s
         cancel.raise_if_requested()
         return Transcript(self.script(pcm), -0.1, 0.0, len(pcm) / SAMPLE_RATE_HZ, fallback=False)
 

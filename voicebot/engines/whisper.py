@@ -1,13 +1,14 @@
 """Speech to text with faster-whisper, on a window as short as the utterance.
 
 faster-whisper pads every utterance to 30 s. CTranslate2 takes a shorter spectrogram, which is several times faster;
-`whisper_loops` mends what goes wrong there, and a transcript of low probability is made again with the full window.
+`whisper_loops` mends what goes wrong there, and a doubtful transcript is made again on a wider window.
 The decoder has no step callback, so it runs in slices of a few tokens over the kept encoder output: between slices
 the request may be cancelled, and a loop is stopped as it begins.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,35 +62,42 @@ class FasterWhisper:
             raise EngineError(f"faster-whisper can't load {model} ({error}).") from error
         self._prompt = [*self._tokenizer.sot_sequence, self._tokenizer.no_timestamps]
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
+    def transcribe(
+        self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True, within_s: float | None = None
+    ) -> Transcript:
         """Return what was said; text is empty when the model finds no speech in it."""
+        began_s = time.monotonic()
         audio_s = len(pcm) / SAMPLE_RATE_HZ
-        short_s = max(self._settings.window_floor_s, audio_s + self._settings.window_margin_s)
-        window_s = min(short_s, _FULL_WINDOW_S)
+        window_s = short_s = self._window_s(audio_s, self._settings.window_floor_s)
         decoded = self._decode(pcm, window_s, cancel)
-        fallback = thorough and window_s < _FULL_WINDOW_S and self._is_doubtful(decoded, audio_s)
-        if fallback:
-            window_s = _FULL_WINDOW_S
-            decoded = self._decode(pcm, window_s, cancel)
+        if thorough and self._is_doubtful(decoded, audio_s):
+            wider_s = self._window_s(audio_s, self._settings.second_window_s)
+            if wider_s > window_s:
+                window_s, decoded = wider_s, self._decode(pcm, wider_s, cancel)
+        hurried = False
+        if thorough and window_s < _FULL_WINDOW_S and _repeats(decoded.text, audio_s):
+            so_far_s = time.monotonic() - began_s
+            hurried = within_s is not None and so_far_s * (1 + _FULL_WINDOW_S / (short_s + window_s)) > within_s
+            if not hurried:
+                window_s, decoded = _FULL_WINDOW_S, self._decode(pcm, _FULL_WINDOW_S, cancel)
         text = decoded.text
-        if too_many_words(text, audio_s):
+        if hurried or too_many_words(text, audio_s):
             text = without_loop(text) or text
         return Transcript(
             text="" if self._is_silence(decoded) else text,
             mean_logprob=decoded.mean_logprob,
             no_speech_probability=decoded.no_speech_probability,
             window_s=round(window_s, 2),
-            fallback=fallback,
+            fallback=window_s > short_s,
+            hurried=hurried,
         )
 
+    def _window_s(self, audio_s: float, floor_s: float) -> float:
+        return min(max(floor_s, audio_s + self._settings.window_margin_s), _FULL_WINDOW_S)
+
     def _is_doubtful(self, decoded: _Decoded, audio_s: float) -> bool:
-        """Return whether the full window should decide: the words are unlikely, or a repetition may be real."""
-        if decoded.mean_logprob < self._settings.second_look_logprob or stutters(decoded.text):
-            return True
-        once = without_loop(decoded.text)
-        if once is None:
-            return too_many_words(decoded.text, audio_s)
-        return too_many_words(once, audio_s) or not too_many_words(decoded.text, audio_s)
+        """Return whether a wider window should decide: the words are unlikely, or a repetition may be real."""
+        return decoded.mean_logprob < self._settings.second_look_logprob or _repeats(decoded.text, audio_s)
 
     def _is_silence(self, decoded: _Decoded) -> bool:
         """Whisper's own rule (transcribe.py of openai/whisper): no speech is likely, and the words are not.
@@ -172,3 +180,13 @@ class FasterWhisper:
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(tokens))).strip()
+
+
+def _repeats(text: str, audio_s: float) -> bool:
+    """Return whether a repetition may be real, or is one that no copy can be taken of."""
+    if stutters(text):
+        return True
+    once = without_loop(text)
+    if once is None:
+        return too_many_words(text, audio_s)
+    return too_many_words(once, audio_s) or not too_many_words(text, audio_s)
