@@ -112,7 +112,9 @@ class HearingRecognizer(ScriptedRecognizer):
 
     heard: list[Pcm] = field(default_factory=list)
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
+    def transcribe(
+        self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True, within_s: float | None = None
+    ) -> Transcript:
         self.heard.append(pcm)
         return super().transcribe(pcm, cancel, thorough=thorough)
 
@@ -124,7 +126,9 @@ class DoubtfulRecognizer(ScriptedRecognizer):
     script: Callable[[Pcm], str] = understood
     sure: Callable[[str], float] = lambda _: -0.1
 
-    def transcribe(self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True) -> Transcript:
+    def transcribe(
+        self, pcm: Pcm, cancel: Cancel, *, thorough: bool = True, within_s: float | None = None
+    ) -> Transcript:
         transcript = super().transcribe(pcm, cancel, thorough=thorough)
         return replace(transcript, mean_logprob=self.sure(transcript.text))
 

@@ -6,7 +6,7 @@ Events are facts that have happened. Nothing in the pipeline waits for an observ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,14 @@ class TurnCommitted:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyBegun:
+    """The language model has read the request: the first token of its reply is there."""
+
+    session: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClauseSynthesised:
     """The audio of one clause of the reply is ready to be played."""
 
@@ -46,6 +54,14 @@ class ClauseSynthesised:
     turn: int
     text: str
     audio_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySynthesised:
+    """All of the reply's audio is there: nothing is left but to play it."""
+
+    session: str
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,23 @@ class TurnEnded:
     stage_ms: Mapping[str, float]
     over_budget: tuple[str, ...]
     error: str | None
+    missed: Mapping[str, str] = field(default_factory=dict)
+    """Why each stage of over_budget was late, by latency/misses.py; for "total" the stage that was."""
+    ladder: Mapping[str, str] = field(default_factory=dict)
+    """What was done with less than full quality to be in time, by the ladder's name."""
+    requests_ms: tuple[tuple[str, float, float], ...] = ()
+    """Of each request to a stage: which, what nine of ten were predicted not to exceed, and what it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnergy:
+    """What the whole box took during a turn, told shortly after its end; turns at the same time share it."""
+
+    session: str
+    turn: int
+    joules: float
+    measured: bool
+    """By a meter; else it is reckoned with a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +163,12 @@ Event = (
     StateChanged
     | Transcribed
     | TurnCommitted
+    | ReplyBegun
     | ClauseSynthesised
+    | ReplySynthesised
     | ReplyAudible
     | TurnEnded
+    | TurnEnergy
     | Interrupted
     | Resumed
     | TurnDiscarded

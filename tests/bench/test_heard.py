@@ -24,7 +24,7 @@ class FixedAsr:
         self.text = text
         self.given: list[Pcm] = []
 
-    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
         del thorough
         self.given.append(pcm)
         return Transcript(self.text, -0.1, 0.0, 1.0, fallback=False)

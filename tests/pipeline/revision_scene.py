@@ -41,7 +41,7 @@ class Engines:
     calls: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
 
-    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
         assert thorough
         self._begin("asr")
         try:

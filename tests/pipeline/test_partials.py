@@ -36,7 +36,7 @@ class Ears:
         self.thorough: list[bool] = []
         self._fails = fails
 
-    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
         work = charged_to.get()
         assert work is not None
         self.heard.append(len(pcm))

@@ -30,7 +30,7 @@ class Ears:
         self._texts = texts
         self._takes_s = takes_s
 
-    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
         try:
             await CLOCK.sleep_s(self._takes_s)
         except asyncio.CancelledError:

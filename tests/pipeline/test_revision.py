@@ -140,7 +140,7 @@ def test_a_cancelled_apology_ends_within_its_fade() -> None:
 
 def test_silence_has_nothing_said() -> None:
     class Deaf(Engines):
-        async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+        async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
             await super().transcribe(pcm, thorough=thorough)
             return Transcript("", 0.0, 0.9, 5.0, fallback=False)
 

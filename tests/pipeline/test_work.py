@@ -54,7 +54,7 @@ class Costs:
 
 def costly(costs: Costs, slm: ScriptedModel) -> Stages:
     class Asr(InlineAsr):
-        async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+        async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
             with costs("asr"):
                 return await super().transcribe(pcm, thorough=thorough)
 

@@ -83,6 +83,7 @@ def test_a_transcript_has_all_its_parts() -> None:
         "no_speech_probability": 0.0,
         "window_s": 2.0,
         "fallback": False,
+        "hurried": False,
     }
     assert answers == [({"id": 7, "item": item}, b""), ({"id": 7, "end": "done"}, b"")]
 

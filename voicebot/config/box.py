@@ -54,6 +54,27 @@ class WorkerSettings(Section):
     request_timeout_s: float = Field(10.0, gt=0)
 
 
+class SchedulingSettings(Section):
+    """With what precedence the service runs. What its rights do not allow is left as it is, and logged once."""
+
+    enabled: bool = True
+    daemon_nice: int = Field(-12, ge=-20, le=19)
+    realtime_priority: int = Field(5, ge=0, le=49)
+    worker_nice: int = Field(-10, ge=-20, le=19)
+    lease: Literal["auto", "on", "off"] = "auto"
+
+
+class PowerSettings(Section):
+    """How cores and frequencies are set. What the box or the rights do not allow is left as it is."""
+
+    enabled: bool = True
+    clamp_idle: bool = True
+    race: bool = True
+    heat_margin_c: float = Field(6.0, ge=0, le=40)
+    heat_alpha_per_c: float = Field(0.05, gt=0, le=1)
+    assumed_trip_c: float = Field(85.0, ge=40, le=120)
+
+
 class BoxSettings(Section):
     """One kind of box."""
 
@@ -62,3 +83,5 @@ class BoxSettings(Section):
     memory: MemorySettings = MemorySettings()
     paths: PathSettings = PathSettings()
     workers: WorkerSettings = WorkerSettings()
+    scheduling: SchedulingSettings = SchedulingSettings()
+    power: PowerSettings = PowerSettings()

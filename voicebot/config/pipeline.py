@@ -6,6 +6,7 @@ The shipped pipelines/assistant.toml names every setting with its reason; the de
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, field_validator, model_validator
@@ -147,6 +148,7 @@ class AsrSettings(Section):
     tokens_per_s: float = Field(8.0, ge=2, le=20)
     slice_tokens: int = Field(16, ge=4, le=64)
     second_look_logprob: float = Field(-0.7, le=0)
+    second_window_s: float = Field(10.0, ge=2, le=30)
     silence_logprob: float = Field(-1.0, le=0)
     no_speech_probability: float = Field(0.6, gt=0, le=1)
 
@@ -220,6 +222,23 @@ class BudgetSettings(Section):
     total_ms: int = Field(700, ge=1)
 
 
+class LadderSettings(Section):
+    """What is done with less quality so that a reply is in time."""
+
+    enabled: bool = True
+    slack: float = Field(0.2, ge=0, lt=1)
+    calm_turns: int = Field(3, ge=1, le=100)
+    first_words: Annotated[tuple[Annotated[int, Field(ge=2, le=60)], ...], Strict(strict=False)] = (5, 3)
+    short_reply: float = Field(0.5, gt=0, le=1)
+
+    @field_validator("first_words")
+    @classmethod
+    def _fewer_and_fewer(cls, words: tuple[int, ...]) -> tuple[int, ...]:
+        if any(before <= after for before, after in pairwise(words)):
+            raise ValueError("each has to be less than the one before it")
+        return words
+
+
 class PhraseSettings(Section):
     """What is said when something went wrong; rendered at start, so that it needs no engine."""
 
@@ -246,6 +265,7 @@ class PipelineSettings(Section):
     clauses: ClauseSettings = ClauseSettings()
     playback: PlaybackSettings = PlaybackSettings()
     budget: BudgetSettings = BudgetSettings()
+    ladder: LadderSettings = LadderSettings()
     openers: OpenerSettings = OpenerSettings()
     phrases: PhraseSettings = PhraseSettings()
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from voicebot.engines.protocols import Message, Speech
+from voicebot.latency.plan import Shape
 from voicebot.latency.work import Work
 from voicebot.pipeline.stages import Slm, Tts
 
@@ -23,6 +24,8 @@ class Draft:
         """What it cost, whichever revision asked for it."""
         self.text_end: float | None = None
         """Probability that a sentence ends after it, once that is known."""
+        self.shape: Shape | None = None
+        """How the reply is made, once that was decided: cut otherwise, its audio would be of no use."""
         self._slm = slm
         self._session = session
         self._tts = tts

@@ -16,8 +16,16 @@ from voicebot.audio import Pcm, ms_from_samples, samples_from_ms
 from voicebot.audio_io.playback import PlaybackBuffer, Played
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.errors import VoicebotError
-from voicebot.events import ClauseSynthesised, Observer, ReplyAudible, Transcribed
+from voicebot.events import (
+    ClauseSynthesised,
+    Observer,
+    ReplyAudible,
+    ReplyBegun,
+    ReplySynthesised,
+    Transcribed,
+)
 from voicebot.latency.marks import OPENER_MARK, Marks
+from voicebot.latency.plan import planned
 from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.pipeline.channel import Channel
 from voicebot.pipeline.draft import Draft
@@ -69,10 +77,12 @@ class Revision:
         *,
         said: Recognized | None = None,
         draft: Draft | None = None,
+        speech_end_sample: int | None = None,
     ) -> None:
         """`pcm`: the user's side of the turn, in which `speech_s` lie between the onset and the last speech.
 
         `said`: the words, where a look has found them already. `draft`: what was prepared for the one before.
+        `speech_end_sample`: from where on the user waits; by default from this moment.
         """
         self.turn = turn
         self.number = number
@@ -83,7 +93,9 @@ class Revision:
         self.marks = Marks()
         self.draft = draft
         self.weighed_again = False
+        self.plan = around.stages.ladders.plan(self._left_s)
         self._around = around
+        self._speech_end_sample = around.now_sample() if speech_end_sample is None else speech_end_sample
         self._pcm = pcm
         self._speech_s = speech_s
         self._said = said
@@ -164,6 +176,7 @@ class Revision:
 
     async def _run(self) -> None:
         charged_to.set(self._work)
+        planned.set(self.plan)
         event = await self._work_through()
         if event is not TurnEvent.FAILED or self._committed.is_set():
             self._around.report(self, event)
@@ -187,7 +200,6 @@ class Revision:
 
     async def _answer(self, said: Recognized) -> None:
         around, settings = self._around, self._around.settings
-        rules = ClauseRules(**settings.clauses.model_dump())
         clauses = Channel[str](settings.playback.clauses_waiting)
         audio = Channel[ClauseAudio](settings.playback.clauses_waiting)
         request = understand(said, around.history, settings.phrases, around.barge_in)
@@ -206,13 +218,20 @@ class Revision:
             elif not self._committed.is_set():
                 self._weighing = group.create_task(self._weigh(said, self.draft))
             if request.reply is None:
-                messages = around.history.messages(request.text)
-                group.create_task(respond(self.draft, messages, settings.slm.max_tokens, rules, clauses, self._mark))
+                if self.draft.shape is None:
+                    self.draft.shape = self.plan.shape(len(request.text), settings.clauses, settings.slm.max_tokens)
+                cut, max_tokens = self.draft.shape
+                messages, rules = around.history.messages(request.text), ClauseRules(**cut.model_dump())
+                group.create_task(respond(self.draft, messages, max_tokens, rules, clauses, self._mark))
             else:
                 self._begun.set()
                 group.create_task(_say(request.reply, clauses))
-            group.create_task(speak(self.draft, clauses, audio, self.reply, self._mark, self._on_clause))
+            group.create_task(self._speak(self.draft, clauses, audio))
             group.create_task(self._player.play(audio, self._committed, samples_from_ms(settings.playback.ahead_ms)))
+
+    async def _speak(self, draft: Draft, clauses: Channel[str], audio: Channel[ClauseAudio]) -> None:
+        await speak(draft, clauses, audio, self.reply, self._mark, self._on_clause)
+        self._around.observer(ReplySynthesised(self._around.session, self.turn))
 
     async def _weigh(self, said: Recognized, draft: Draft) -> None:
         around = self._around
@@ -232,6 +251,10 @@ class Revision:
                 # Silence alone makes the model surer, whether or not the speaker goes on.
                 voice = replace(voice, end=min(voice.end, evidence.voice.end))
             self._around.report_evidence(self, replace(evidence, voice=voice))
+
+    def _left_s(self) -> float:
+        waited_ms = ms_from_samples(self._around.now_sample() - self._speech_end_sample)
+        return (self._around.settings.budget.total_ms - waited_ms) / 1000
 
     def _sound_is_near(self) -> bool:
         marks = self.marks.samples
@@ -256,6 +279,7 @@ class Revision:
         self.marks.note(name, self._around.now_sample())
         if name == "slm_first_token":
             self._begun.set()
+            self._around.observer(ReplyBegun(self._around.session, self.turn))
 
     def _on_clause(self, text: str, samples: int) -> None:
         self._around.observer(ClauseSynthesised(self._around.session, self.turn, text, ms_from_samples(samples)))

@@ -284,7 +284,12 @@ class Session:
         # The onset is noticed about as late as the end.
         speech_s = (now - turn.onset_sample) / SAMPLE_RATE_HZ
         said = self._overlap.take_words()
-        self._revision = Revision(self._around, turn.number, turn.revisions, pcm, speech_s, said=said, draft=turn.draft)
+        self._revision = Revision(
+            *(self._around, turn.number, turn.revisions, pcm, speech_s),
+            said=said,
+            draft=turn.draft,
+            speech_end_sample=turn.speech_end_sample,
+        )
         self._revision.marks.note("soft_end", now)
         turn.in_doubt = False
         self._revision.start(self._group)
@@ -374,4 +379,5 @@ class Session:
             self._publish(FramesDropped(self.name, self._dropped_frames))
 
     def _publish(self, event: Event) -> None:
+        self._stages.attend(event)
         self._observer(event)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from voicebot.audio import Pcm
 from voicebot.engines.protocols import Message, Speech, Transcript, VoiceDetector, VoiceEnd, VoiceGate
+from voicebot.events import Observer, ignore
+from voicebot.latency.plan import Ladders
 
 
 class Asr(Protocol):
     """Speech to text."""
 
-    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
         """Return what was said in 16 kHz mono int16.
 
-        `thorough`: doubtful words may be looked at again, which takes several times as long.
+        `thorough`: doubtful words may be looked at again, which takes twice as long, or several times where that is
+        done `within_s`; None is any time.
         """
 
 
@@ -63,3 +66,7 @@ class Stages:
     """None when the pipeline has no such model."""
     openers: tuple[Pcm, ...] = ()
     """Phrases that cover a wait; empty where there are none."""
+    ladders: Ladders = field(default_factory=Ladders)
+    """How the stages keep the deadlines; by default they do all they can, however long it takes."""
+    attend: Observer = ignore
+    """Who sees to it that the processor is as fast as the sessions need it: is told what happens in them."""

@@ -31,6 +31,7 @@ class Turn:
         durations_ms = stage_durations_ms(marks, self.speech_end_sample)
         audible = marks.get("audible")
         total_ms = None if audible is None else ms_from_samples(audible - self.speech_end_sample)
+        late = over_budget(durations_ms, total_ms, budget)
         return TurnEnded(
             session=session,
             turn=self.number,
@@ -43,6 +44,9 @@ class Turn:
             speech_end_sample=self.speech_end_sample,
             marks=marks,
             stage_ms=durations_ms,
-            over_budget=over_budget(durations_ms, total_ms, budget),
+            over_budget=late,
             error=revision.error,
+            missed=revision.plan.ended(late, durations_ms, marks, budget),
+            ladder=revision.plan.rungs,
+            requests_ms=tuple((one.stage, 1000 * one.careful_s, 1000 * one.seconds) for one in revision.plan.spent),
         )

@@ -90,7 +90,8 @@ def load(order: Header, flags: CancelFlags) -> Service:
 
 
 def _transcribe(engine: Recognizer, header: Header, payload: bytes, cancel: Cancel) -> Iterator[Reply]:
-    transcript = engine.transcribe(np.frombuffer(payload, np.int16), cancel, thorough=header["thorough"])
+    asked = {"thorough": header["thorough"], "within_s": header.get("within_s")}
+    transcript = engine.transcribe(np.frombuffer(payload, np.int16), cancel, **asked)
     yield dataclasses.asdict(transcript), b""
 
 

@@ -33,9 +33,9 @@ class InlineAsr:
         self._engine = engine
         self._clock = clock
 
-    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
         """Return the scripted words after the pretended time."""
-        del thorough
+        del thorough, within_s
         await self._clock.sleep_s(self._engine.pace.first_ms / 1000)
         return self._engine.transcribe(pcm, _WANTED)
 

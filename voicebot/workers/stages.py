@@ -22,9 +22,10 @@ class WorkerAsr:
     def __init__(self, worker: Supervisor) -> None:
         self._worker = worker
 
-    async def transcribe(self, pcm: Pcm, *, thorough: bool = True) -> Transcript:
-        """Return what was said. `thorough`: doubtful words may be looked at again, which takes longer."""
-        reply = await _only(self._worker, {"op": "transcribe", "thorough": thorough}, pcm.tobytes())
+    async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
+        """See pipeline.stages.Asr."""
+        header = {"op": "transcribe", "thorough": thorough, "within_s": within_s}
+        reply = await _only(self._worker, header, pcm.tobytes())
         return Transcript(**reply.item)
 
 

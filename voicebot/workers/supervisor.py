@@ -35,6 +35,8 @@ class WorkerOrder:
     """Where the engine may keep what need not be computed again."""
     draft_model: Path | None = None
     """A smaller language model that guesses for the other."""
+    nice: int | None = None
+    """At which niceness it runs; None is the daemon's own."""
 
     def header(self) -> Header:
         """Return the order as the first frame's header."""
@@ -143,7 +145,7 @@ class Supervisor:
 
     async def _live(self) -> None:
         """Run one life of the process, from its start to its end. Raises EngineError when it does not load."""
-        life = await WorkerProcess.spawn(self._order.stage)
+        life = await WorkerProcess.spawn(self._order.stage, self._order.nice)
         reason = "stopped"
         try:
             await self._load(life)

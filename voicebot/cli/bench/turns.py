@@ -25,7 +25,7 @@ from voicebot.daemon import all_scripted, open_stages
 from voicebot.events import Observer
 from voicebot.latency.resources import Usage
 from voicebot.models.store import Store
-from voicebot.replay import Conversation, Scenario, report
+from voicebot.replay import Conversation, Energies, Scenario, report
 
 _SCENARIOS: Final = Path("fixtures/scenarios")
 
@@ -96,6 +96,7 @@ class _Held:
     usage: Usage
     heard: list[HeardCheck] | None
     """None where nobody could listen to the recordings: a scripted recogniser."""
+    energies: Energies
 
     @property
     def conversations(self) -> list[Conversation]:
@@ -103,7 +104,8 @@ class _Held:
 
     def result(self, settings: Settings, limits: dict[str, float]) -> dict[str, Any]:
         """Return the contract's object of all conversations, the figures beside it, and which are over a limit."""
-        used = {"rss_mb": self.usage.memory_mb, "cpu_seconds": self.usage.cpu_s}
+        used: dict[str, Any] = {"rss_mb": self.usage.memory_mb, "cpu_seconds": self.usage.cpu_s}
+        used["energies"] = self.energies.told
         whole = report(settings, self.conversations, **used)
         found: dict[str, Any] = {"figures": {}, "limits": {}, "missed": []}
         if self.asked.conversations:
@@ -131,7 +133,8 @@ async def _hold(
 ) -> _Held:
     clock = LoopClock()
     usage = Usage()
-    async with open_stages(settings, store, clock, observer) as stages:
+    energies = Energies(observer)
+    async with open_stages(settings, store, clock, energies) as stages:
         conversed = await hold_parts(settings, stages, asked, clock, observer)
         acted = await hold_parts(settings, stages, scenarios, clock, observer, duration_s)
         usage.measure()
@@ -139,4 +142,4 @@ async def _hold(
         if settings.pipeline.asr.engine != "scripted":
             talks = conversed.conversations + acted.conversations
             listened = [one for talk in talks for one in await check_heard(talk, stages.asr)]
-    return _Held(conversed, acted, usage, listened)
+    return _Held(conversed, acted, usage, listened, energies)

@@ -1,0 +1,109 @@
+"""The precedence of the daemon over other programs, as far as the rights of its user go.
+
+Niceness alone weighs only between the processes of one session: where the kernel groups sessions (autogroup), the
+session as a whole competes with the others, and has a niceness of its own. The real-time class is before all of that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from voicebot.config.box import SchedulingSettings
+from voicebot.cpu.scheduling import threads_of
+
+_log = logging.getLogger(__name__)
+_LEAST_NICE: Final = -20
+_RLIMIT_NICE_ORIGIN: Final = 20
+"""RLIMIT_NICE is 20 minus the least niceness that it allows (setrlimit(2))."""
+
+
+class Precedence:
+    """What this process takes before others, and gives back. Both calls look into /proc, which may block."""
+
+    def __init__(
+        self, settings: SchedulingSettings, thread: int, autogroup: Path = Path("/proc/self/autogroup")
+    ) -> None:
+        """`thread`: the native id of the one that may be real-time; the threads that it begins then are so as well."""
+        self.worker_nice: int | None = None
+        """What the workers are to be given, as far as it is allowed; None where nothing is to be changed."""
+        self._settings = settings
+        self._thread = thread
+        self._autogroup = autogroup
+        self._undo: list[Callable[[], None]] = []
+
+    def take(self) -> None:
+        """Take what is allowed; what is not is logged in one line. Raises nothing."""
+        settings, refused = self._settings, list[str]()
+        if not settings.enabled:
+            return
+        nice_before = os.getpriority(os.PRIO_PROCESS, 0)
+        self._undo.append(lambda: self._nice(nice_before))
+        self.worker_nice = _reach(settings.worker_nice)
+        if self.worker_nice > settings.worker_nice:
+            refused.append(f"nice {settings.worker_nice} for the workers")
+        reached = _reach(settings.daemon_nice)
+        self._nice(reached)
+        if reached > settings.daemon_nice:
+            refused.append(f"nice {settings.daemon_nice}")
+        self._group(min(reached, self.worker_nice))
+        if settings.realtime_priority and not self._become_realtime(settings.realtime_priority):
+            refused.append(f"real-time priority {settings.realtime_priority}")
+        if refused:
+            _log.info("not allowed to take precedence over other programs: %s", ", ".join(refused))
+
+    def give_back(self) -> None:
+        """Be as before."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _nice(self, nice: int) -> None:
+        """Give all threads that there are a niceness that is allowed."""
+        for thread in threads_of(os.getpid()):
+            with contextlib.suppress(OSError):  # it has ended
+                os.setpriority(os.PRIO_PROCESS, thread, nice)
+
+    def _group(self, nice: int) -> None:
+        """Give the whole session a niceness, where the kernel groups sessions."""
+        with contextlib.suppress(OSError, ValueError):
+            before = int(self._autogroup.read_text().split()[-1])  # "/autogroup-210 nice 0"
+            self._autogroup.write_text(str(nice))
+            self._undo.append(lambda: self._regroup(before))
+
+    def _regroup(self, nice: int) -> None:
+        with contextlib.suppress(OSError):
+            self._autogroup.write_text(str(nice))
+
+    def _become_realtime(self, priority: int) -> bool:
+        """Move the thread to the round-robin class at that priority, or the highest below it that is allowed."""
+        limit = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
+        for allowed in (priority, min(priority, limit)):
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(self._thread, os.SCHED_RR, os.sched_param(allowed))
+                self._undo.append(self._become_normal)
+                return True
+        return False
+
+    def _become_normal(self) -> None:
+        for thread in threads_of(os.getpid()):
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+
+
+def _reach(nice: int) -> int:
+    """Return a niceness, or the nearest that is allowed, which is found out by giving it to the calling thread."""
+    limit = resource.getrlimit(resource.RLIMIT_NICE)[0]
+    least = _LEAST_NICE if limit == resource.RLIM_INFINITY else _RLIMIT_NICE_ORIGIN - limit
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    if before <= nice:
+        return nice
+    for wanted in (nice, min(before, max(nice, least))):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, wanted)
+            return wanted
+    return before

@@ -1,0 +1,135 @@
+"""How long a stage will take, learnt from how long it took: t = a + c*n/f + m*n, with a margin.
+
+The terms come from a robust least-squares fit with non-negative terms over the newest observations, older ones
+counting less. Errors are relative, since a stage's noise grows with its time, and beyond a tenth they count linearly
+(Huber 1964, by iterated reweighting), since what is late is late by far.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import replace
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebot.latency.cost import StageCost
+from voicebot.latency.margin import Margin
+
+_WINDOW: Final = 200
+_FORGETTING: Final = 0.995
+"""Of an observation's weight with each newer one: the last hundred count for most."""
+_LINEAR_FROM: Final = 0.1
+_ROUNDS: Final = 4
+_PRIOR_WEIGHT: Final = 0.3
+"""Of each of the three pseudo-observations that stand for the prior: together as much as one."""
+_FREQUENCIES_DIFFER: Final = 0.08
+"""The standard deviation of log f from which c and m can be told apart: half at 1.0, half at 1.2 GHz have 0.09."""
+_LEAST_SHARE: Final = 0.05
+"""Of the median time: errors of shorter ones count as if they were as long."""
+_JUDGED: Final = 50
+"""Newest observations that the margin goes by."""
+_SHORTEST_S: Final = 1e-6
+
+Floats = NDArray[np.float64]
+
+
+class Prediction:
+    """One stage's, on one kind of core with one number of threads. Usable before anything was observed.
+
+    Where the frequency never differs, c and m can't be told apart: they keep the proportion that they have in the
+    prior, and all is c where that has no m. Where it is not known, say 1 GHz at all times.
+    """
+
+    def __init__(self, prior: StageCost) -> None:
+        """`prior`: what is assumed at first; its shape, not its level, still counts a little later."""
+        self._prior = prior
+        self._fitted = prior
+        self._margin = Margin(prior.margin)
+        self._window: deque[tuple[float, float, float]] = deque(maxlen=_WINDOW)
+        self.observations = 0
+
+    @property
+    def cost(self) -> StageCost:
+        """What is known now; `margin` makes it the 90th percentile."""
+        return replace(self._fitted, margin=self._margin.factor)
+
+    def observe(self, units: float, ghz: float, seconds: float) -> None:
+        """Take note of how long so much work took at that frequency. What can't be is left out."""
+        possible = all(map(math.isfinite, (units, ghz, seconds))) and units >= 0 and ghz > 0 and seconds >= 0
+        if not possible:
+            return
+        self.observations += 1
+        missed = seconds > self.cost.careful_seconds(units, ghz)
+        self._window.append((units, ghz, seconds))
+        self._fitted = self._fit()
+        self._margin.follow(missed=missed, ratios=[self._ratio(*one) for one in list(self._window)[-_JUDGED:]])
+
+    def _ratio(self, units: float, ghz: float, seconds: float) -> float:
+        return max(seconds, _SHORTEST_S) / max(self._fitted.seconds(units, ghz), _SHORTEST_S)
+
+    def _fit(self) -> StageCost:
+        units, ghz, seconds = np.array(self._window).T
+        prior = _at_level(self._prior, units, ghz, seconds)
+        # The prior's shape, as if it had been seen with little, usual and much work.
+        usual_units, usual_ghz = max(float(np.median(units)), 1e-3), float(np.median(ghz))
+        seen = [(share * usual_units, usual_ghz) for share in (0.0, 1.0, 2.0)]
+        weights = np.concatenate((np.full(len(seen), _PRIOR_WEIGHT), _FORGETTING ** np.arange(len(units))[::-1]))
+        differ = float(np.std(np.log(ghz))) > _FREQUENCIES_DIFFER
+        units = np.concatenate(([n for n, _ in seen], units))
+        ghz = np.concatenate(([f for _, f in seen], ghz))
+        seconds = np.concatenate(([prior.seconds(*one) for one in seen], seconds))
+        if differ:
+            columns = np.stack((np.ones_like(units), units / ghz, units), axis=1)
+            return StageCost(*_robust_fit(columns, seconds, weights))
+        cycles, memory = prior.gcycles_per_unit, prior.memory_s_per_unit
+        if cycles + memory == 0:
+            cycles = 1.0
+        columns = np.stack((np.ones_like(units), units * (cycles / ghz + memory)), axis=1)
+        base_s, scale = _robust_fit(columns, seconds, weights)
+        return StageCost(base_s, scale * cycles, scale * memory)
+
+
+def _at_level(prior: StageCost, units: Floats, ghz: Floats, seconds: Floats) -> StageCost:
+    """Return the prior slower or faster as a whole, as the observations are."""
+    assumed = prior.base_s + units * (prior.gcycles_per_unit / ghz + prior.memory_s_per_unit)
+    level = float(np.median(seconds / np.maximum(assumed, _SHORTEST_S)))
+    return StageCost(prior.base_s * level, prior.gcycles_per_unit * level, prior.memory_s_per_unit * level)
+
+
+def _robust_fit(columns: Floats, seconds: Floats, weights: Floats) -> list[float]:
+    """Return the non-negative coefficients of the columns."""
+    least_s = max(_LEAST_SHARE * float(np.median(seconds)), _SHORTEST_S)
+    scale_s = np.maximum(seconds, least_s)
+    reweighted = weights
+    found = np.zeros(columns.shape[1])
+    for _ in range(_ROUNDS):
+        rows = reweighted / scale_s**2
+        found = _non_negative((columns.T * rows) @ columns, (columns.T * rows) @ seconds)
+        # Relative to what is expected: relative to what was measured, short times would count for too much.
+        expected_s = columns @ found
+        scale_s = np.maximum(expected_s, least_s)
+        errors = np.abs(seconds - expected_s) / scale_s
+        reweighted = weights * _LINEAR_FROM / np.maximum(errors, _LINEAR_FROM)
+    return [float(one) for one in found]
+
+
+def _non_negative(gram: Floats, moment: Floats) -> Floats:
+    """Return the x >= 0 with the least x'Gx - 2x'm: the best of those whose other terms are 0, few as they are."""
+    unit = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    scaled = gram / np.outer(unit, unit) + 1e-9 * np.eye(len(unit))
+    wanted = moment / unit
+    best, gain = np.zeros(len(unit)), 0.0
+    for size in range(len(unit), 0, -1):
+        for kept in map(list, combinations(range(len(unit)), size)):
+            solved = np.linalg.solve(scaled[np.ix_(kept, kept)], wanted[kept])
+            if (solved >= 0).all() and solved @ wanted[kept] > gain:
+                gain = float(solved @ wanted[kept])
+                best = np.zeros(len(unit))
+                best[kept] = solved
+        if gain > 0 and size == len(unit):
+            break  # nothing is better than the best of all
+    return best / unit
