@@ -34,9 +34,9 @@ from voicebot.config.pipeline import BudgetSettings, PipelineSettings
 from voicebot.daemon import scripted_stages
 from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, hum
 from voicebot.errors import AudioFileError
-from voicebot.events import Interrupted, ignore
+from voicebot.events import Interrupted, TurnEnergy, ignore
 from voicebot.latency.marks import MARKS
-from voicebot.replay import Clip, Conversation, hold, report, speak_in_turn
+from voicebot.replay import Clip, Conversation, Energies, hold, report, speak_in_turn
 
 SCRIPTED: Final = PipelineSettings.model_validate(
     {stage: {"engine": "scripted"} for stage in ("turn_model", "asr", "slm", "tts")}
@@ -44,7 +44,8 @@ SCRIPTED: Final = PipelineSettings.model_validate(
 )
 TURN_KEYS: Final = [
     *("file", "session", "turn", "revisions", "user", "reply", "heard", "source", "interrupted"),
-    *("voice_to_voice_ms", "marks_ms", "stage_ms", "opener_ms", "over_budget"),
+    *("voice_to_voice_ms", "marks_ms", "stage_ms", "opener_ms", "over_budget", "missed", "ladder", "requests_ms"),
+    *("energy_j", "energy_measured"),
     *("duck_ms", "pause_ms", "confirm_ms", "stop_ms", "resumed", "error"),
 ]
 SUMMARY_KEYS: Final = [
@@ -98,9 +99,9 @@ def check_turn(turn: dict[str, Any]) -> None:
         assert isinstance(turn[key], str), key
     for key in ("turn", "revisions"):
         assert type(turn[key]) is int, key
-    for key in ("interrupted", "resumed"):
+    for key in ("interrupted", "resumed", "energy_measured"):
         assert type(turn[key]) is bool, key
-    for key in ("voice_to_voice_ms", "opener_ms", "duck_ms", "pause_ms", "confirm_ms", "stop_ms"):
+    for key in ("voice_to_voice_ms", "opener_ms", "duck_ms", "pause_ms", "confirm_ms", "stop_ms", "energy_j"):
         assert turn[key] is None or is_number(turn[key]), key
     assert turn["source"] in {"intent", "slm", "cache", "tool"}
     assert sorted(turn["marks_ms"]) == sorted(MARK_KEYS)
@@ -407,3 +408,15 @@ def test_names_of_clips_are_kept_as_given() -> None:
     files: Sequence[str] = ["/tmp/ä b.wav", "x/../y.wav"]  # noqa: S108 - nothing is written there
     result = reported(spoken(*(clip(name, 600) for name in files)))
     assert [turn["file"] for turn in result["turns"]] == files
+
+
+def test_a_turns_energy_is_told_where_it_is_known() -> None:
+    conversation = spoken(clip("a.wav", 1000), clip("b.wav", 700))
+    energies = Energies(ignore)
+    for turn in conversation.ended:
+        energies(turn)
+    energies(TurnEnergy("replay-1", 2, 3.14159, measured=True))
+    energies(TurnEnergy("another", 1, 1.0, measured=True))
+    result = report(conversation.settings, [conversation], rss_mb=1.0, cpu_seconds=1.0, energies=energies.told)
+    told = [(turn["energy_j"], turn["energy_measured"]) for turn in result["turns"]]
+    assert told == [(None, False), (3.14, True)]

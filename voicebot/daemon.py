@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from voicebot.assistant.phrase_cache import PhraseCache
 from voicebot.audio import samples_from_ms
 from voicebot.clock import Clock
+from voicebot.config.box import CoreSettings, SchedulingSettings
 from voicebot.config.load import Settings
 from voicebot.config.pipeline import PipelineSettings, SlmSettings
 from voicebot.config.tiers import TierSettings, kind_of
+from voicebot.cpu.governor import Governor, open_governor
+from voicebot.cpu.lease import Lease
+from voicebot.cpu.precedence import Precedence
+from voicebot.cpu.seats import Seating
 from voicebot.cpu.thermal import Thermometer
 from voicebot.engines.protocols import VoiceDetector, VoiceGate
 from voicebot.engines.scripted import (
@@ -28,11 +35,17 @@ from voicebot.engines.scripted import (
 from voicebot.engines.silero import SileroDetector
 from voicebot.engines.webrtc_gate import WebRtcGate
 from voicebot.errors import VoicebotError, first_error
-from voicebot.events import Observer
+from voicebot.events import Event, Observer, ignore
+from voicebot.latency.costs import Costs, unknown_ghz
+from voicebot.latency.fits import FitKey, read_fits, write_fits
 from voicebot.memory import check_memory
 from voicebot.models.location import default_cache
 from voicebot.models.store import Store
+from voicebot.models.tuned import cpu_name
+from voicebot.pipeline.budgeted import budgeted
+from voicebot.pipeline.leased import with_lease
 from voicebot.pipeline.routed import RoutedSlm
+from voicebot.pipeline.shared_cores import SharedCores
 from voicebot.pipeline.stages import Stages
 from voicebot.pipeline.tiers import SmallModel, TierModel, Tiers, unknown_temperature
 from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts, InlineTurn
@@ -40,22 +53,35 @@ from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts, WorkerTurn
 from voicebot.workers.supervisor import Supervisor, WorkerOrder
 from voicebot.workers.threads import Threads
 
+_FEW_CORES: Final = 3
+"""With one core more, each of the heavy stages can have its own."""
+
 
 @asynccontextmanager
 async def workers(
-    settings: Settings, store: Store, clock: Clock, observer: Observer, stages: Sequence[str] | None = None
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    observer: Observer,
+    stages: Sequence[str] | None = None,
+    seating: Seating | None = None,
 ) -> AsyncGenerator[dict[str, Supervisor], None]:
     """Keep the worker of each of those stages running inside the block, by default of all; they are ready on entering.
 
-    A stage that the pipeline does without has none. Raises ModelError or EngineError when one can't be.
+    A stage that the pipeline does without has none. `seating`: where they will run, where that is known. Raises
+    ModelError or EngineError when one can't be.
     """
     await asyncio.to_thread(check_memory, settings, store, stages)
     known = settings.pipeline.worker_stages
     used = [stage for stage in (known if stages is None else stages) if stage in known]
-    orders = [await asyncio.to_thread(_order, stage, settings, store) for stage in used]  # a new file is hashed
+    # In a thread, since a new file is hashed.
+    orders = [await asyncio.to_thread(_order, stage, settings, store, seating) for stage in used]
     timeouts = settings.box.workers
-    supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}
+    precedence = Precedence(settings.box.scheduling, threading.get_native_id())
     try:
+        await asyncio.to_thread(precedence.take)
+        orders = [replace(order, nice=precedence.worker_nice) for order in orders]
+        supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(each.run(), name=f"{stage} worker") for stage, each in supervisors.items()]
             try:
@@ -67,6 +93,8 @@ async def workers(
                     task.cancel()
     except* VoicebotError as errors:
         raise first_error(errors) from None
+    finally:
+        await asyncio.to_thread(precedence.give_back)
 
 
 @asynccontextmanager
@@ -92,15 +120,28 @@ async def open_stages(
     def make_detector() -> VoiceDetector:
         return SileroDetector()
 
-    async with workers(settings, store, clock, observer) as running:
+    governor = await _open_governor(settings, clock, observer)
+    attend, seating = (ignore, None) if governor is None else (governor.observe, governor.seating)
+
+    def observe(event: Event) -> None:
+        attend(event)
+        observer(event)
+
+    async with workers(settings, store, clock, observe, seating=seating) as running:
         tts = WorkerTts(running["tts"])
         cache = await asyncio.to_thread(_phrase_cache, settings, store)
         apology = await cache.get(tts, settings.pipeline.phrases.apology)
         openers = settings.pipeline.openers
         covers = tuple([await cache.get(tts, text) for text in openers.texts]) if openers.enabled else ()
         turn = WorkerTurn(running["turn"]) if "turn" in running else None
-        async with open_slm(settings.pipeline, running, clock) as slm:
-            yield Stages(WorkerAsr(running["asr"]), slm, tts, make_gate, make_detector, apology, turn, covers)
+        async with open_slm(settings.pipeline, running, clock) as slm, _kept_costs(settings, clock, governor) as costs:
+            stages = Stages(
+                *(WorkerAsr(running["asr"]), slm, tts, make_gate, make_detector, apology, turn, covers), attend=attend
+            )
+            stages = budgeted(stages, costs, settings.pipeline.ladder, clock)
+            stages = _sharing_cores(stages, settings.box.scheduling, clock)
+            async with nullcontext() if governor is None else governor.running(stages.ladders):
+                yield stages
 
 
 @asynccontextmanager
@@ -174,6 +215,45 @@ def _routed(
     return RoutedSlm(tiers, rules, clock)
 
 
+async def _open_governor(settings: Settings, clock: Clock, observer: Observer) -> Governor | None:
+    """Return what sets the cores and frequencies of this box, where that is wanted."""
+    usable = os.sched_getaffinity(0)
+    return await open_governor(settings.box.power, settings.pipeline, clock, observer, usable=usable)
+
+
+@asynccontextmanager
+async def _kept_costs(settings: Settings, clock: Clock, governor: Governor | None) -> AsyncGenerator[Costs, None]:
+    """Give what the stages cost, as it was learnt before; at the end what was learnt is kept.
+
+    Costs in cycles, which the governor makes possible, and costs in seconds are kept apart.
+    """
+    file, pipeline = _cache(settings) / "costs.json", settings.pipeline
+    core, ghz = await asyncio.to_thread(cpu_name), unknown_ghz
+    if governor is not None and governor.sets_frequency:
+        core, ghz = f"{core}, in cycles", governor.ghz
+    threads = _threads(settings.box.cores, None if governor is None else governor.seating)
+    keys = {
+        "asr": FitKey("asr", pipeline.asr.model, core, threads.asr),
+        "slm_read": FitKey("slm_read", pipeline.slm.model, core, threads.slm_prefill),
+        "slm": FitKey("slm", pipeline.slm.model, core, threads.slm),
+        "tts_first": FitKey("tts_first", pipeline.tts.model, core, threads.tts),
+        "tts": FitKey("tts", pipeline.tts.model, core, threads.tts),
+    }
+    costs = Costs(clock, keys, await asyncio.to_thread(read_fits, file), ghz)
+    try:
+        yield costs
+    finally:
+        await asyncio.to_thread(write_fits, file, costs.learnt)
+
+
+def _sharing_cores(stages: Stages, settings: SchedulingSettings, clock: Clock) -> Stages:
+    """Return the stages under one lease where that is wanted, which without a word is where the cores are few."""
+    few = len(os.sched_getaffinity(0)) <= _FEW_CORES
+    if settings.lease == "off" or (settings.lease == "auto" and not few):
+        return stages
+    return with_lease(stages, SharedCores(Lease(), clock), clock)
+
+
 def _phrase_cache(settings: Settings, store: Store) -> PhraseCache:
     """Return the cache of phrases for the pipeline's voice, which is known by its file and its settings."""
     directory = _cache(settings) / "phrases"
@@ -190,10 +270,24 @@ def _cache(settings: Settings) -> Path:
     return Path(named).expanduser() if named else default_cache()
 
 
-def _order(stage: str, settings: Settings, store: Store) -> WorkerOrder:
+def _threads(cores: CoreSettings, seating: Seating | None) -> Threads:
+    """Return the threads that suit the workers' seats, or else the number of cores."""
+    chosen = Threads.choose(cores, len(os.sched_getaffinity(0)))
+    if seating is None:
+        return chosen
+    many, decoding = seating.seats["asr"].threads, seating.seats["slm"].threads
+    return Threads(
+        asr=cores.asr_threads or many,
+        slm=cores.slm_threads or decoding,
+        slm_prefill=cores.slm_prefill_threads or cores.slm_threads or many,
+        tts=cores.tts_threads or many,
+    )
+
+
+def _order(stage: str, settings: Settings, store: Store, seating: Seating | None) -> WorkerOrder:
     section = settings.pipeline.worker_stages[stage]
     model = Path() if section.engine == "scripted" else store.path(section.model)
-    threads = Threads.choose(settings.box.cores, len(os.sched_getaffinity(0)))
+    threads = _threads(settings.box.cores, seating)
     drafter = section.draft_model if isinstance(section, SlmSettings) else ""
     return WorkerOrder(
         stage,

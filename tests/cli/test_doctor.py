@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from voicebot.audio_io.devices import Device
 from voicebot.cli import doctor
 from voicebot.cli.common import load, open_store
-from voicebot.cli.doctor import Finding
+from voicebot.cli.finding import Finding
 from voicebot.config.box import AudioSettings, CoreSettings
 from voicebot.errors import AudioDeviceError
 
@@ -24,6 +24,8 @@ DEVICES = [
     Device(0, "Headset", 1, 2, 48_000, is_default_input=True, is_default_output=True),
     Device(1, "HDMI", 0, 8, 48_000, is_default_input=False, is_default_output=False),
 ]
+
+PROCESSOR = ["processor", "frequency", "wake-up", "precedence", "temperature", "energy"]
 
 app = typer.Typer()
 app.command()(doctor.doctor)
@@ -59,9 +61,9 @@ def test_a_sound_box_has_nothing_to_mend(box: Box, sound: list[Device]) -> None:
     assert json.loads(done.stdout)["ok"]
     found = findings(done)
     assert list(found) == [
-        "settings", *doctor.PACKAGES, "microphone", "speaker", "cores", "asr model", "tts model", "memory",
+        "settings", *doctor.PACKAGES, "microphone", "speaker", "cores", *PROCESSOR, "asr model", "tts model", "memory",
     ]  # fmt: skip
-    assert {name for name, finding in found.items() if finding["state"] != "ok"} <= {"cores"}
+    assert {name for name, finding in found.items() if finding["state"] != "ok"} <= {"cores", *PROCESSOR}
     assert found["microphone"]["detail"] == "Headset"
     assert found["speaker"]["detail"] == "Headset (others: HDMI)"
     assert found["asr model"]["detail"] == f"my-whisper in {box.store / 'my-whisper'}"

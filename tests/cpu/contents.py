@@ -20,8 +20,14 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def khz(root: Path, cluster: str) -> tuple[int, int]:
     """Return the limits of a cluster."""
-    floor, ceiling = (int((root / file_of(cluster, kind)).read_text()) for kind in (FLOOR, CEILING))
+    floor, ceiling = (_number(root / file_of(cluster, kind)) for kind in (FLOOR, CEILING))
     return floor, ceiling
+
+
+def _number(file: Path) -> int:
+    while not (text := file.read_text()):  # unlike the kernel's, a plain file is empty while it is being written
+        pass
+    return int(text)
 
 
 @contextmanager

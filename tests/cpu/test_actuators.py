@@ -95,7 +95,7 @@ def test_limits_are_operating_points(tmp_path: Path) -> None:
 def test_without_operating_points_any_frequency_in_steps(tmp_path: Path) -> None:
     root = tree("x86-intel-pstate", tmp_path)
     actuators(root).apply(everywhere(read_box(root), 1_234_567, 2_345_678, "power"), {})
-    assert khz(root, "policy0") == (1_200_000, 2_300_000)
+    assert khz(root, "policy0") == (1_300_000, 2_300_000)
     assert (root / file_of("policy0", PREFERENCE)).read_text() == "power\n"
 
 

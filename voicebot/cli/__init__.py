@@ -7,7 +7,7 @@ import sys
 import typer
 
 from voicebot import __version__
-from voicebot.cli import ask, bench, doctor, models, plan, replay, say, talk, transcribe
+from voicebot.cli import ask, bench, doctor, models, plan, replay, say, simulate, status, talk, transcribe
 from voicebot.errors import VoicebotError, first_error
 
 app = typer.Typer(
@@ -23,8 +23,10 @@ app.command("say")(say.say)
 app.command("transcribe")(transcribe.transcribe)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
+app.command("status")(status.status)
 app.command("plan")(plan.plan)
 app.add_typer(bench.app, name="bench")
+app.command("simulate")(simulate.simulate)
 
 
 @app.callback(invoke_without_command=True)

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from dataclasses import asdict
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ from rich.markup import escape
 
 from voicebot.audio_io.devices import Device, Kind, choose_device, list_devices
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
+from voicebot.cli.doctor_box import check_box
+from voicebot.cli.finding import Finding
 from voicebot.config.box import AudioSettings, BoxSettings, CoreSettings
 from voicebot.config.load import Settings
 from voicebot.config.pipeline import PipelineSettings
@@ -26,8 +28,6 @@ from voicebot.errors import AudioDeviceError, ConfigError, EngineError, UsageErr
 from voicebot.memory import memory_plan
 from voicebot.models.plan import MemoryPlan
 from voicebot.models.store import Store
-
-State = Literal["ok", "warning", "missing"]
 
 PACKAGES: Final = {
     "faster_whisper": "faster-whisper",
@@ -45,16 +45,6 @@ _START_SOUND: Final = "systemctl --user start pipewire wireplumber"
 _BUG: Final = "report this; it is a fault of voicebot"
 _INDENT: Final = " " * 24
 _STYLE: Final = {"ok": "green", "warning": "yellow", "missing": "bold red"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `mend` is the command, or the change, that puts it right."""
-
-    name: str
-    state: State
-    detail: str
-    mend: str = ""
 
 
 def doctor(
@@ -88,6 +78,7 @@ def examine(pipeline: str, profile: str) -> list[Finding]:
         findings += _guarded("sound", lambda: check_sound(box.audio))
     usable = os.sched_getaffinity(0)
     findings += _guarded("cores", lambda: [check_cores(usable, os.cpu_count() or len(usable), box.cores)])
+    findings += _guarded("processor", lambda: check_box(box))
     if known:
         findings += _guarded("models", lambda: check_models(*known))
         findings += _guarded("tiers", lambda: check_tiers(known[0].pipeline))

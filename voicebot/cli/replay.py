@@ -27,7 +27,7 @@ from voicebot.events import Observer, ignore
 from voicebot.latency.percentiles import percentile
 from voicebot.latency.resources import Usage
 from voicebot.models.store import Store
-from voicebot.replay import Conversation, Performance, report
+from voicebot.replay import Conversation, Energies, Performance, report
 
 
 class ExpectationsMissedError(VoicebotError):
@@ -95,10 +95,12 @@ async def replay_parts(
     """Hold the conversations on the same workers; return them and the report."""
     clock = LoopClock()
     usage = Usage()
-    async with open_stages(settings, store, clock, observer) as stages:
+    energies = Energies(observer)
+    async with open_stages(settings, store, clock, energies) as stages:
         held = await hold_parts(settings, stages, parts, clock, observer, duration_s)
         usage.measure()
-    return held, report(settings, held.conversations, rss_mb=usage.memory_mb, cpu_seconds=usage.cpu_s)
+    used = {"rss_mb": usage.memory_mb, "cpu_seconds": usage.cpu_s}
+    return held, report(settings, held.conversations, **used, energies=energies.told)
 
 
 def judge(performances: Sequence[Performance], *, timed: bool) -> list[dict[str, Any]]:

@@ -24,8 +24,6 @@ from voicebot.cpu.wake_up import WakeUp
 
 _OWN_CGROUPS: Final = "proc/self/cgroup"
 _CGROUPS: Final = "sys/fs/cgroup"
-_STEP_KHZ: Final = 100_000
-"""Without listed operating points any frequency may be asked for; processors of that kind have these steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +128,8 @@ def _limits(cluster: Cluster, speed: Speed) -> dict[str, str]:
 
 
 def _possible_khz(cluster: Cluster, speed: Speed) -> tuple[int, int]:
-    if len(cluster.points) > 2:
-        ceiling = cluster.at_most(speed.ceiling_khz)
-        return min(cluster.at_least(speed.floor_khz), ceiling), ceiling
-    steps = (round(khz / _STEP_KHZ) * _STEP_KHZ for khz in (speed.floor_khz, speed.ceiling_khz))
-    floor, ceiling = (min(max(khz, cluster.lowest_khz), cluster.highest_khz) for khz in steps)
-    return min(floor, ceiling), ceiling
+    ceiling = cluster.at_most(speed.ceiling_khz)
+    return min(cluster.at_least(speed.floor_khz), ceiling), ceiling
 
 
 def _service_clamps(cgroup: str, seats: Collection[Seat]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from voicebot.cpu.sysfs import Folder
 from voicebot.cpu.thermal import find_zones
 
 _CPU: Final = "sys/devices/system/cpu"
+_STEP_KHZ: Final = 100_000
 _SLOWEST_KHZ: Final = 10_000
 _FASTEST_KHZ: Final = 20_000_000
 """A frequency outside of these is nonsense; some drivers have mixed up kHz with MHz."""
@@ -91,12 +92,16 @@ def _cluster(path: Path, left: Collection[int]) -> Cluster:
 
 
 def _points(folder: Folder) -> tuple[OperatingPoint, ...]:
-    """Return the operating points of a policy; the ends of its range where the driver lists none."""
+    """Return the operating points of a policy; every 100 MHz of its range where the driver lists none.
+
+    intel_pstate and amd-pstate take any frequency, and their processors have such steps.
+    """
     lowest, highest = _khz(folder, "cpuinfo_min_freq"), _khz(folder, "cpuinfo_max_freq")
     if lowest and highest and lowest > highest:
         folder.nonsense.append("cpuinfo_max_freq")
         lowest = highest = None
-    khz = {lowest, highest, *_listed(folder)}
+    between = range((lowest // _STEP_KHZ + 1) * _STEP_KHZ, highest, _STEP_KHZ) if lowest and highest else ()
+    khz = {lowest, highest, *(_listed(folder) or between)}
     return tuple(OperatingPoint(each) for each in sorted(filter(None, khz)))
 
 

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from voicebot.audio import last_audible_sample, ms_from_samples
 from voicebot.config.load import Settings
-from voicebot.events import TurnEnded
+from voicebot.events import TurnEnded, TurnEnergy
 from voicebot.latency.marks import MARKS, OPENER_MARK, over_budget
 from voicebot.latency.percentiles import summary
 from voicebot.replay.conversation import Conversation, Spoken
+from voicebot.replay.energies import add_energies
 
 SCHEMA: Final = 1
 _INTERRUPTION: Final = ("duck_ms", "pause_ms", "confirm_ms", "stop_ms")
@@ -22,10 +23,16 @@ Turn = dict[str, Any]
 
 
 def report(
-    settings: Settings, conversations: Sequence[Conversation], *, rss_mb: float, cpu_seconds: float
+    settings: Settings,
+    conversations: Sequence[Conversation],
+    *,
+    rss_mb: float,
+    cpu_seconds: float,
+    energies: Sequence[TurnEnergy] = (),
 ) -> dict[str, Any]:
-    """Return the replay contract's object."""
+    """Return the replay contract's object. `energies`: what the turns took, as far as is known."""
     turns = [turn for conversation in conversations for turn in turns_of(conversation)]
+    add_energies(turns, energies)
     return {
         "schema": SCHEMA,
         "pipeline": settings.pipeline_name,
@@ -85,6 +92,9 @@ def _describe(conversation: Conversation, spoken: Spoken, ended: TurnEnded) -> T
         "stage_ms": {stage: round(duration, 1) for stage, duration in stage_ms.items()},
         "opener_ms": _ms(ended.marks[OPENER_MARK] - truth) if OPENER_MARK in ended.marks else None,
         "over_budget": list(over_budget(stage_ms, voice_to_voice_ms, budget)),
+        "missed": dict(ended.missed),
+        "ladder": dict(ended.ladder),
+        "requests_ms": [[stage, round(careful, 1), round(took, 1)] for stage, careful, took in ended.requests_ms],
         **_describe_interruption(conversation, ended),
         "resumed": ended.turn in conversation.resumed,
         "error": ended.error,
@@ -125,6 +135,9 @@ def _unanswered(conversation: Conversation, spoken: Spoken) -> Turn:
         "stage_ms": {},
         "opener_ms": None,
         "over_budget": [],
+        "missed": {},
+        "ladder": {},
+        "requests_ms": [],
         **dict.fromkeys(_INTERRUPTION),
         "resumed": False,
         "error": "no words were heard in this clip.",

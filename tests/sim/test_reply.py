@@ -1,0 +1,116 @@
+"""One request from its first sound to the last of its answer, on a box without noise in the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from tests.sim.boxes import at_top, chip
+from voicebot.cpu.demand import Phase
+from voicebot.cpu.placement import Seat
+from voicebot.sim.costs import SMOLLM2_135M
+from voicebot.sim.machine import Machine
+from voicebot.sim.reply import Reply
+from voicebot.sim.script import TurnScript
+from voicebot.sim.service import Revision, Service, Turn
+from voicebot.sim.session import Session
+from voicebot.sim.workers import Batcher, Desk, Seats
+
+PLAIN = TurnScript(1, 2.0, ((0.0, 3.0),), 0.06, 0.3, (8, 12, 20), "seed")
+HESITATING = replace(PLAIN, speech=((0.0, 1.5), (1.9, 3.4)))
+
+
+def service(machine: Machine) -> Service:
+    seats: Seats = {role: Seat((0, 1), 2) for role in ("asr", "slm", "tts", "turn")}
+    slm = Batcher(machine, machine.chip, SMOLLM2_135M, seats, "steps")
+    asr, tts, turn = Desk(machine, "asr", seats), Desk(machine, "tts", seats), Desk(machine, "turn", seats)
+    return Service(machine, machine.chip, SMOLLM2_135M, asr, tts, turn, slm)
+
+
+def test_what_happens_happens_in_order() -> None:
+    shared = service(at_top(replace(chip(), stage_cycles={**chip().stage_cycles, "tts": 0.5})))
+    Session("user", iter([PLAIN]), shared)
+    shared.machine.run_until(30.0)
+    (turn,) = shared.turns
+    marks = [turn.begin_s, turn.speech_end_s, turn.soft_end_s, turn.asr_final_s, turn.slm_first_token_s]
+    marks += [turn.slm_first_clause_s, turn.tts_first_audio_s, turn.audible_s, turn.end_s]
+    assert marks == sorted(marks)
+    assert turn.begin_s == 2.0
+    assert turn.speech_end_s == pytest.approx(5.0)
+    assert turn.soft_end_s == pytest.approx(5.06)
+    assert turn.committed_s == pytest.approx(5.3)
+    assert turn.audible_s == pytest.approx(max(turn.committed_s, turn.tts_first_audio_s) + 0.02)
+    assert turn.end_s - turn.audible_s == pytest.approx(40 * 3.5 / 14 + turn.gap_s, abs=0.05)
+    assert turn.underruns == 0
+    stages = [span.stage for span in shared.spans]
+    assert stages.count("asr") == 4 + 1  # at 0.7, 1.4, 2.1 and 2.8 s, and all of it
+    assert stages.count("slm") == 1
+
+
+def test_a_pause_that_looks_like_an_end_costs_work_and_nobody_hears_it() -> None:
+    whole, hesitating = service(at_top(chip())), service(at_top(chip()))
+    Session("user", iter([PLAIN]), whole)
+    Session("user", iter([HESITATING]), hesitating)
+    whole.machine.run_until(30.0)
+    hesitating.machine.run_until(30.0)
+    (turn,) = hesitating.turns
+    assert turn.speech_end_s == pytest.approx(2.0 + 3.4)
+    assert turn.audible_s > turn.committed_s >= turn.speech_end_s + 0.3
+    assert hesitating.machine.energy_j["dynamic"] > whole.machine.energy_j["dynamic"]
+
+
+def test_synthesis_stays_two_and_a_half_seconds_ahead() -> None:
+    shared = service(at_top(chip()))
+    Session("user", iter([PLAIN]), shared)
+    shared.machine.run_until(30.0)
+    (turn,) = shared.turns
+    last = max(span.end_s for span in shared.spans if span.stage == "tts")
+    assert turn.end_s - last > 1.0
+    assert last - turn.audible_s > 4.0
+
+
+def test_a_slow_box_falls_silent_in_the_middle() -> None:
+    slow = replace(chip(), stage_cycles={**chip().stage_cycles, "tts": 30.0})
+    shared = service(at_top(slow))
+    Session("user", iter([PLAIN]), shared)
+    shared.machine.run_until(200.0)
+    (turn,) = shared.turns
+    assert turn.underruns > 0
+    assert turn.end_s - turn.audible_s == pytest.approx(40 * 3.5 / 14 + turn.gap_s, abs=0.05)
+
+
+def test_the_daemon_knows_what_is_to_be_done_next() -> None:
+    shared = service(at_top(chip()))
+    session = Session("user", iter([PLAIN]), shared)
+    seen = []
+    shared.on_change = lambda: seen.append(session.demand())
+    shared.machine.run_until(30.0)
+    phases = [demand.phase for demand in seen]
+    assert [phase for phase in Phase if phase in phases] == list(Phase)
+    answering = [demand for demand in seen if demand.phase is Phase.ANSWERING]
+    assert [[work.stage for work in demand.work] for demand in answering[:4]] == [
+        ["asr", "slm_read", "slm", "tts"],
+        ["slm_read", "slm", "tts"],
+        ["slm", "tts"],
+        ["tts"],
+    ]
+    assert all(demand.due_s == pytest.approx(5.0 + 0.7) for demand in answering)
+    speaking = [demand for demand in seen if demand.phase is Phase.SPEAKING and demand.work]
+    assert {work.stage for demand in speaking for work in demand.work} <= {"slm", "tts"}
+    assert all(demand.due_s is not None for demand in speaking)
+
+
+def test_a_dropped_revision_does_nothing_more() -> None:
+    shared = service(at_top(chip()))
+    turn = Turn("user", 1, 0.0, speech_end_s=1.0)
+    revision = Revision(shared, "user", Random(1))  # noqa: S311
+    Reply(revision, turn, (8,), lambda: None).begin(5.0, 10, lambda: None)
+    shared.machine.run_until(1.05)
+    revision.drop()
+    shared.machine.run_until(5.0)
+    assert math.isnan(turn.asr_final_s)
+    assert shared.spans == []
+    assert shared.machine.tasks == []
