@@ -147,7 +147,7 @@ class AsrSettings(Section):
     window_margin_s: float = Field(1.2, ge=0.2, le=10)
     tokens_per_s: float = Field(8.0, ge=2, le=20)
     slice_tokens: int = Field(16, ge=4, le=64)
-    second_look_logprob: float = Field(-0.7, le=0)
+    second_look_logprob: float = Field(-0.5, le=0)
     second_window_s: float = Field(10.0, ge=2, le=30)
     silence_logprob: float = Field(-1.0, le=0)
     no_speech_probability: float = Field(0.6, gt=0, le=1)
