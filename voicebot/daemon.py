@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from voicebot.assistant.phrase_cache import PhraseCache
 from voicebot.audio import samples_from_ms
@@ -20,8 +20,9 @@ from voicebot.config.pipeline import PipelineSettings, SlmSettings
 from voicebot.config.tiers import TierSettings, kind_of
 from voicebot.cpu.governor import Governor, open_governor
 from voicebot.cpu.lease import Lease
+from voicebot.cpu.placement import Role
 from voicebot.cpu.precedence import Precedence
-from voicebot.cpu.seats import Seating
+from voicebot.cpu.seats import HEAVY, Seating
 from voicebot.cpu.thermal import Thermometer
 from voicebot.engines.protocols import VoiceDetector, VoiceGate
 from voicebot.engines.scripted import (
@@ -80,7 +81,7 @@ async def workers(
     precedence = Precedence(settings.box.scheduling, threading.get_native_id())
     try:
         await asyncio.to_thread(precedence.take)
-        orders = [replace(order, nice=precedence.worker_nice) for order in orders]
+        orders = [replace(order, nice=_nice_of(order.stage, precedence, seating)) for order in orders]
         supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(each.run(), name=f"{stage} worker") for stage, each in supervisors.items()]
@@ -95,6 +96,14 @@ async def workers(
         raise first_error(errors) from None
     finally:
         await asyncio.to_thread(precedence.give_back)
+
+
+def _nice_of(stage: str, precedence: Precedence, seating: Seating | None) -> int | None:
+    """Return a worker's niceness: on a box whose cores are divided, those of one seat yield to each other."""
+    if seating is None or seating.shared:
+        return precedence.worker_nice
+    first = min(seating.seats[role].nice for role in HEAVY)
+    return precedence.nice_of(seating.seats[cast("Role", kind_of(stage))], first)
 
 
 @asynccontextmanager

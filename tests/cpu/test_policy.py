@@ -67,9 +67,13 @@ class TestPhases:
         assert first(DESKTOP, IDLE).placement.speeds["policy0"].ceiling_khz == 1_000_000
 
     def test_speech_raises_the_floor_before_there_is_work(self) -> None:
-        assert big(BOARD, LISTENING) == Speed(1_200_000, 2_400_000)
-        assert big(DESKTOP, LISTENING) == Speed(2_000_000, 4_000_000, "balance_performance")
+        assert big(BOARD, LISTENING) == Speed(1_200_000, 1_200_000)
+        assert big(DESKTOP, LISTENING) == Speed(2_000_000, 2_000_000, "balance_performance")
         assert first(BOARD, LISTENING).placement.wake_up_us == PolicySettings().wake_up_us
+
+    def test_beside_others_what_is_said_is_recognised_as_fast_as_the_kernel_likes(self) -> None:
+        assert big(BOARD, LISTENING, session(Phase.LISTENING, name="b")) == Speed(1_200_000, 2_400_000)
+        assert big(BOARD, LISTENING, session(Phase.IDLE, name="b")) == Speed(1_200_000, 1_200_000)
 
     def test_a_partial_that_is_due_soon_raises_it_further(self) -> None:
         partial = session(Phase.LISTENING, ("asr", 5), due_in_s=0.4)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from voicebot.config.box import SchedulingSettings
+from voicebot.cpu.placement import Seat
 from voicebot.cpu.precedence import Precedence
 
 ROOT: Final = Path(__file__).parents[2]
@@ -83,7 +84,7 @@ def test_without_rights_nothing_changes_and_one_line_says_so() -> None:
     assert found["during"] == found["before"] == found["thread"] == found["after"]
     assert found["worker_nice"] == found["before"][0]
     assert said == [
-        "not allowed to take precedence over other programs: nice -10 for the workers, nice -12, real-time priority 5"
+        "not allowed to take precedence over other programs: nice -13 for the workers, nice -14, real-time priority 5"
     ]
 
 
@@ -161,7 +162,7 @@ def test_the_sessions_own_niceness_is_set_and_given_back(monkeypatch: pytest.Mon
     file.write_text("/autogroup-210 nice 2\n")
     precedence = Precedence(SchedulingSettings(), 0, file)
     precedence.take()
-    assert file.read_text() == "-12"
+    assert file.read_text() == "-14"
     precedence.give_back()
     assert file.read_text() == "2"
 
@@ -173,3 +174,13 @@ def test_nothing_is_raised_where_the_kernel_says_no_to_all(monkeypatch: pytest.M
     precedence.take()
     precedence.give_back()
     assert precedence.worker_nice == 0
+
+
+def test_workers_that_share_seats_yield_to_each_other() -> None:
+    precedence = Precedence(SchedulingSettings(), 0)
+    seat = Seat((0,), 1, nice=-2)
+    assert precedence.nice_of(seat, -13) is None, "nothing was taken yet"
+    precedence.worker_nice = -13
+    assert [precedence.nice_of(each, -13) for each in (None, seat, Seat((0,), 1, nice=-13))] == [-13, -2, -13]
+    precedence.worker_nice = 0  # no more was allowed
+    assert precedence.nice_of(seat, -13) == 11

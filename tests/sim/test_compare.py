@@ -57,8 +57,9 @@ def test_without_others_there_is_nothing_to_judge_by() -> None:
 
 def test_the_sweep_has_every_frequency_between_the_ends() -> None:
     names = [regime.name for regime in regimes(rk3588())]
-    assert names[:6] == ["voicebot", "performance", "schedutil", "schedutil-no-est", "ondemand", "powersave"]
-    assert names[6:] == [f"fixed:{mhz}000" for mhz in (1416, 1608, 1800, 2016, 2208)]
+    assert names[:4] == ["voicebot", "performance", "schedutil", "schedutil-seated"]
+    assert names[4:7] == ["schedutil-no-est", "ondemand", "powersave"]
+    assert names[7:] == [f"fixed:{mhz}000" for mhz in (1416, 1608, 1800, 2016, 2208)]
     assert [each.name for each in regimes(x86_8core(), ["fixed:3000000", "fixed:3000000"])] == ["fixed:3000000"]
 
 

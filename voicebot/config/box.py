@@ -58,9 +58,9 @@ class SchedulingSettings(Section):
     """With what precedence the service runs. What its rights do not allow is left as it is, and logged once."""
 
     enabled: bool = True
-    daemon_nice: int = Field(-12, ge=-20, le=19)
+    daemon_nice: int = Field(-14, ge=-20, le=19)
     realtime_priority: int = Field(5, ge=0, le=49)
-    worker_nice: int = Field(-10, ge=-20, le=19)
+    worker_nice: int = Field(-13, ge=-20, le=19)
     lease: Literal["auto", "on", "off"] = "auto"
 
 

@@ -2,11 +2,12 @@
 
     phase      floor                          ceiling            why
     idle       lowest                         lowest             nobody waits
-    listening  half, or what the work needs   the same, or top   work is about to come
+    listening  half, or what the work needs   the same           work is about to come, nobody waits for it
     answering  top; decoding, its knee        the same           the user waits
     speaking   what stays ahead of playback   the same           nobody hears more speed
 
-"The same" is what makes it a pace: a governor between floor and ceiling would take a busy core to the ceiling.
+"The same" is what makes it a pace: a governor between floor and ceiling would take a busy core to the ceiling. Beside
+other sessions, who would wait behind slow work, listening may have the top.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Outlook:
     """How long until all is done, the work of others that goes before it included."""
     within_s: float | None = None
     """How long until it is due."""
+    alone: bool = False
+    """Whether no other session is in a turn."""
 
     def span(self, settings: PolicySettings) -> Span:
         """Return how fast it should go."""
@@ -72,7 +75,7 @@ def _listening(outlook: Outlook, settings: PolicySettings) -> Span:
         return FREE
     needed = outlook.needed(settings)
     level = max(settings.listening_share, needed or 0.0)
-    return Span(level, 1.0 if needed is None else level)
+    return Span(level, 1.0 if needed is None and not outlook.alone else level)
 
 
 def _answering(outlook: Outlook, settings: PolicySettings) -> Span:

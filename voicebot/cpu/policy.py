@@ -99,8 +99,9 @@ def decide(policy: Policy, state: PolicyState, situation: Situation) -> tuple[Po
     active = state.active.then(float(bool(in_turn)), now_s, settings.idle_hold_s)
     outlooks = dict(_outlooks(policy, where, queue, now_s))
     wishes = [
-        _Wish(_cpus(demand, where), outlooks.get(demand.session, Outlook(demand.phase)).span(settings))
+        _Wish(_cpus(demand, where), outlook.span(settings))
         for demand in situation.sessions
+        for outlook in [outlooks.get(demand.session, Outlook(demand.phase, alone=not crowded.value))]
     ]
     floors, ceilings = dict[str, Held](), dict[str, Held]()
     for cluster in clusters:

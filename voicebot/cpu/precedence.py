@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from voicebot.config.box import SchedulingSettings
+from voicebot.cpu.placement import Seat
 from voicebot.cpu.scheduling import threads_of
 
 _log = logging.getLogger(__name__)
@@ -56,6 +57,16 @@ class Precedence:
             refused.append(f"real-time priority {settings.realtime_priority}")
         if refused:
             _log.info("not allowed to take precedence over other programs: %s", ", ".join(refused))
+
+    def nice_of(self, seat: Seat | None, first: int) -> int | None:
+        """Return the niceness of a worker; None where nothing is to be changed.
+
+        `seat`: where it runs, on a box with cores for inference alone: then the workers yield to each other as their
+        seats say, by as much as each is above `first`, the least niceness of all of them. Else all have the same.
+        """
+        if self.worker_nice is None or seat is None:
+            return self.worker_nice
+        return self.worker_nice + max(0, seat.nice - first)
 
     def give_back(self) -> None:
         """Be as before."""

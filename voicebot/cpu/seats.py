@@ -18,9 +18,10 @@ _MOST_HEAVY_CORES: Final = 4
 _MOST_AUDIO_CORES: Final = 2
 _TOO_FEW: Final = 3
 """Up to so many cores, one set aside would be idle when it is needed most."""
-_NICE: Final[Mapping[Role, int]] = {"audio": -11, "tts": -10, "turn": -9, "asr": -8, "slm": -2, "other": 5}
-"""Who is short and waited for goes first: a late block is heard, a late token is not. Decoding goes on beside synthesis
-on the same cores; a step is a quarter of processor time, so it then gets a seventh of it."""
+_NICE: Final[Mapping[Role, int]] = {"audio": -14, "asr": -13, "tts": -10, "turn": -9, "slm": -2, "other": 5}
+"""Who is short and waited for goes first: a late block is heard, a late token is not. Recognition is waited for
+whenever it runs, synthesis mostly runs ahead of playback. Decoding goes on beside both on the same cores; a step is a
+quarter of processor time, so beside synthesis it gets a seventh of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ class PolicySettings:
     """The constants of the policy. Each gain can be switched off by itself, to see what it is worth."""
 
     pre_boost: bool = True
-    """Speed goes up when somebody begins to speak, before there is work."""
+    """Speed goes up when somebody begins to speak, before there is work, and no further while only partials come."""
     core_choice: bool = True
     """Stages change cores: several sessions leave decoding its own, who is not waited for goes where it is frugal."""
     decode_knee: bool = True
@@ -36,8 +36,8 @@ class PolicySettings:
     """Leakage over dynamic power, at the top frequency."""
     audio_capacity: int = 128
     """What audio, gate and VAD need of a core, on the scale on which the fastest has 1024."""
-    wake_up_us: int = 200
-    """How long a core may take to wake up while anybody is in a turn."""
+    wake_up_us: int = 250
+    """How long a core may take to wake up while anybody is in a turn: 220 is the deepest sleep of an RK3588's cores."""
 
     hold_s: float = 0.1
     """How long a limit stays up that nothing asks for: stages follow each other in tens of milliseconds."""

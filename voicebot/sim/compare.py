@@ -18,7 +18,7 @@ from voicebot.sim.governors import Fixed, Schedutil
 from voicebot.sim.run import REGIMES, Outcome, Regime
 
 VOICEBOT: Final = "voicebot"
-_LINUX: Final = ("performance", "schedutil", "schedutil-no-est", "ondemand", "powersave")
+_LINUX: Final = ("performance", "schedutil", "schedutil-seated", "schedutil-no-est", "ondemand", "powersave")
 _FIXED: Final = "fixed:"
 
 GAINS: Final[Mapping[str, str]] = {
@@ -136,7 +136,7 @@ class Verdict:
 
     standing: Standing
     saving: float
-    """How much less energy it takes than the front's line at the same p95; NaN past the front's fast end."""
+    """How much less energy it takes than the front's line at the same p95; NaN where all others are slower."""
     p95: Mapping[str, float]
     """Relative to each of the others: -0.2 is a fifth less."""
     energy: Mapping[str, float]

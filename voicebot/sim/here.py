@@ -10,8 +10,7 @@ from voicebot.cpu.box import Box, Cluster, OperatingPoint, Zone
 from voicebot.cpu.demand import Stage
 from voicebot.sim.chip import Chip, Cooling, Silicon
 
-_KHZ: Final = 3_400_000
-"""What its processor boosts to, by the time that a batch of 32 tokens takes."""
+_KHZ: Final = 3_300_000
 _CORE_BYTES_S: Final = 17e9
 _BOTH_BYTES_S: Final = 24e9
 _CYCLES: Final[Mapping[Stage, float]] = {"asr": 0.42, "slm_read": 1.0, "slm": 1.0, "tts": 0.45, "turn": 1.15}

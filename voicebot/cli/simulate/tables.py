@@ -96,9 +96,8 @@ def _print_variations(study: Study) -> None:
     table = _table("parameter", "x", "place", "saved", *(f"{what}, {name}" for name in names for what in ("p95", "J")))
     for each in study.variations:
         against = [f"{value:+.1%}" for name in names for value in (each.verdict.p95[name], each.verdict.energy[name])]
-        table.add_row(
-            each.parameter, f"{each.factor:g}", each.verdict.standing, f"{each.verdict.saving:+.0%}", *against
-        )
+        saved = f"{each.verdict.saving:+.0%}" if math.isfinite(each.verdict.saving) else "-"
+        table.add_row(each.parameter, f"{each.factor:g}", each.verdict.standing, saved, *against)
     _console().print()
     _console().print(table)
 
