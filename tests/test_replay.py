@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
 
-import numpy as np
 import pytest
 
+from tests.replayed import (
+    LONG_REPLY,
+    MARK_KEYS,
+    SCRIPTED,
+    SUMMARY_KEYS,
+    WORDS_IN_A_SECOND,
+    check_turn,
+    clip,
+    held,
+    is_number,
+    reported,
+    spoken,
+)
 from tests.virtual_conversation import (
-    CLOCK,
     FailingModel,
     FailingRecognizer,
     settings,
@@ -23,93 +32,15 @@ from voicebot.audio import (
     first_audible_sample,
     last_audible_sample,
     ms_from_samples,
-    samples_from_ms,
     silence,
     voiced_span,
 )
-from voicebot.clock import run_virtual
-from voicebot.config.box import BoxSettings
-from voicebot.config.load import Settings
 from voicebot.config.pipeline import BudgetSettings, PipelineSettings
-from voicebot.daemon import scripted_stages
-from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, hum
+from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer
 from voicebot.errors import AudioFileError
 from voicebot.events import Interrupted, TurnEnergy, ignore
 from voicebot.latency.marks import MARKS
-from voicebot.replay import Clip, Conversation, Energies, hold, report, speak_in_turn
-
-SCRIPTED: Final = PipelineSettings.model_validate(
-    {stage: {"engine": "scripted"} for stage in ("turn_model", "asr", "slm", "tts")}
-    | {"hearing": {"echo_cancellation": False}}  # both sides hum the same tone, and it would be taken for echo
-)
-TURN_KEYS: Final = [
-    *("file", "session", "turn", "revisions", "user", "reply", "heard", "source", "interrupted"),
-    *("voice_to_voice_ms", "marks_ms", "stage_ms", "opener_ms", "over_budget", "missed", "ladder", "requests_ms"),
-    *("energy_j", "energy_measured"),
-    *("duck_ms", "pause_ms", "confirm_ms", "stop_ms", "resumed", "error"),
-]
-SUMMARY_KEYS: Final = [
-    *("turns", "voice_to_voice_ms", "stop_ms", "false_cut_ins", "dropped_frames", "rss_mb", "cpu_seconds"),
-    "wasted_cpu_share",
-]
-MARK_KEYS: Final = [
-    *("soft_end", "asr_final", "committed", "slm_first_token", "slm_first_clause", "tts_first_audio", "audible"),
-]
-WORDS_IN_A_SECOND: Final = ScriptedRecognizer(lambda pcm: "some words" if len(pcm) > SAMPLE_RATE_HZ else "")
-LONG_REPLY: Final = "First of all, this is a long reply. It has a second sentence. It has a third one as well."
-
-
-def clip(name: str, *parts_ms: int, tail_ms: int = 300) -> Clip:
-    """Return a clip of sounds and silences in turn, with 200 ms of silence before it and some after it."""
-    sound = True
-    parts = [silence(samples_from_ms(200))]
-    for part_ms in parts_ms:
-        parts.append(hum(samples_from_ms(part_ms)) if sound else silence(samples_from_ms(part_ms)))
-        sound = not sound
-    return Clip.of(Path(name), np.concatenate([*parts, silence(samples_from_ms(tail_ms))]))
-
-
-def held(script: Callable[[Conversation], Coroutine[Any, Any, None]], **engines: Any) -> Conversation:
-    using = Settings("scripted", "voicebot", engines.pop("pipeline", SCRIPTED), BoxSettings())
-    return run_virtual(hold("replay-1", using, scripted_stages(CLOCK, **engines), CLOCK, ignore, script))
-
-
-def spoken(*clips: Clip, **engines: Any) -> Conversation:
-    async def script(conversation: Conversation) -> None:
-        await speak_in_turn(conversation, clips, CLOCK)
-
-    return held(script, **engines)
-
-
-def reported(*conversations: Conversation) -> dict[str, Any]:
-    """Return the report as one who reads the JSON gets it."""
-    result = report(conversations[0].settings, conversations, rss_mb=123.456, cpu_seconds=7.891)
-    parsed: dict[str, Any] = json.loads(json.dumps(result, allow_nan=False))
-    return parsed
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def check_turn(turn: dict[str, Any]) -> None:
-    """Assert the types that the contract gives."""
-    assert sorted(turn) == sorted(TURN_KEYS)
-    for key in ("file", "session", "user", "reply", "heard"):
-        assert isinstance(turn[key], str), key
-    for key in ("turn", "revisions"):
-        assert type(turn[key]) is int, key
-    for key in ("interrupted", "resumed", "energy_measured"):
-        assert type(turn[key]) is bool, key
-    for key in ("voice_to_voice_ms", "opener_ms", "duck_ms", "pause_ms", "confirm_ms", "stop_ms", "energy_j"):
-        assert turn[key] is None or is_number(turn[key]), key
-    assert turn["source"] in {"intent", "slm", "cache", "tool"}
-    assert sorted(turn["marks_ms"]) == sorted(MARK_KEYS)
-    assert all(mark is None or is_number(mark) for mark in turn["marks_ms"].values())
-    assert set(turn["stage_ms"]) <= {"endpoint", "asr", "slm", "tts"}
-    assert all(map(is_number, turn["stage_ms"].values()))
-    assert set(turn["over_budget"]) <= {"endpoint", "asr", "slm", "tts", "total"}
-    assert turn["error"] is None or isinstance(turn["error"], str)
+from voicebot.replay import Clip, Conversation, Energies, report
 
 
 def test_the_object_has_every_key_and_type_of_the_contract() -> None:
@@ -251,85 +182,6 @@ def test_a_recogniser_that_failed_leaves_a_turn_without_words() -> None:
     (turn,) = reported(spoken(clip("a.wav", 800), asr=FailingRecognizer(failures=99)))["turns"]
     check_turn(turn)
     assert (turn["user"], turn["error"]) == ("", "the recogniser failed.")
-
-
-def interrupted_by(second: Clip, into_ms: int = 1500, **engines: Any) -> Conversation:
-    async def script(conversation: Conversation) -> None:
-        conversation.say(clip("first.wav", 800))
-        await conversation.speaking.wait()
-        await CLOCK.sleep_s(into_ms / 1000)
-        conversation.say(second)
-        await conversation.settle(CLOCK)
-
-    return held(script, slm=ScriptedModel(lambda _: LONG_REPLY), **engines)
-
-
-def test_an_interruption_is_timed_as_the_recording_shows_it() -> None:
-    conversation = interrupted_by(clip("second.wav", 1500))
-    result = reported(conversation)
-    first, second = result["turns"]
-    check_turn(first)
-    assert (first["interrupted"], second["interrupted"]) == (True, False)
-    assert (first["resumed"], second["resumed"]) == (False, False)
-    assert first["heard"]
-    assert LONG_REPLY.startswith(first["heard"])
-    assert len(first["heard"]) < len(LONG_REPLY)
-
-    user, reply = conversation.port.recording()
-    onset = stretches(user, gap_ms=100)[1][0]
-    replied, _ = stretches(reply)
-    loudest = envelope(reply[slice(*replied)])
-    quiet_from = replied[0] + 160 * int(np.flatnonzero(loudest < 0.5 * loudest[0])[0])
-    assert first["duck_ms"] == pytest.approx(ms_from_samples(quiet_from - onset), abs=30)
-    assert first["stop_ms"] == pytest.approx(ms_from_samples(replied[1] - onset), abs=1)
-    assert 0 < first["duck_ms"] < first["pause_ms"] < first["stop_ms"] < first["confirm_ms"]
-    assert first["stop_ms"] < first["pause_ms"] + 40
-    assert {second[key] for key in ("duck_ms", "pause_ms", "confirm_ms", "stop_ms")} == {None}
-    assert result["summary"]["stop_ms"]["max"] == first["stop_ms"]
-
-
-def envelope(pcm: Pcm) -> Pcm:
-    """Return the peak of each 10 ms."""
-    peaks: Pcm = np.abs(pcm[: len(pcm) // 160 * 160].reshape(-1, 160)).max(axis=1)
-    return peaks
-
-
-def test_a_cough_is_no_interruption_and_the_reply_is_resumed() -> None:
-    result = reported(interrupted_by(clip("cough.wav", 150), asr=WORDS_IN_A_SECOND))
-    first, cough = result["turns"]
-    assert (first["file"], first["interrupted"], first["resumed"]) == ("first.wav", False, True)
-    assert first["heard"] == LONG_REPLY
-    assert first["stop_ms"] is None
-    assert cough["file"] == "cough.wav"
-    assert cough["error"] is not None
-
-
-def test_a_pressed_stop_is_an_interruption_without_times() -> None:
-    async def script(conversation: Conversation) -> None:
-        conversation.say(clip("a.wav", 800))
-        await conversation.speaking.wait()
-        await CLOCK.sleep_s(1)
-        conversation.session.stop()
-        await conversation.settle(CLOCK)
-
-    (turn,) = reported(held(script, slm=ScriptedModel(lambda _: LONG_REPLY)))["turns"]
-    assert turn["interrupted"]
-    assert {turn[key] for key in ("duck_ms", "confirm_ms", "stop_ms")} == {None}
-
-
-def test_a_reply_that_cuts_in_on_its_clip_is_counted_and_its_stop_is_timed_from_what_follows() -> None:
-    """The clip pauses for longer than the end of turn; the rest of it interrupts the reply."""
-    conversation = spoken(clip("paused.wav", 800, 1200, 900), slm=ScriptedModel(lambda _: LONG_REPLY))
-    result = reported(conversation)
-    first, second = result["turns"]
-    assert result["summary"]["false_cut_ins"] == 1
-    assert first["file"] == second["file"] == "paused.wav"
-    assert first["voice_to_voice_ms"] < 0
-    assert 0 < first["duck_ms"] < first["pause_ms"] < first["stop_ms"] < first["confirm_ms"] < 1100
-    _, reply = conversation.port.recording()
-    audible = first_audible_sample(reply)
-    assert audible is not None
-    assert audible < conversation.spoken[0].speech_end_sample
 
 
 def test_several_revisions_are_one_turn() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from voicebot.events import (
     Transcribed,
     TurnCommitted,
     TurnEnded,
+    ignore,
 )
 
 SESSION: Final = "talk"
@@ -83,3 +85,22 @@ async def open_over(root: Path, clock: Hands, observer: Any = None, **power: Any
     )
     assert governor is not None
     return governor
+
+
+async def converse(governor: Governor, clock: Hands, after: Callable[[Event], None] = ignore) -> None:
+    """Hold the conversation, and let the hold times of its end pass."""
+    begin_s = clock.s
+    for at_s, event in CONVERSATION:
+        clock.s = begin_s + at_s
+        governor.observe(event)
+        await governor.step()
+        after(event)
+    for _ in range(5):
+        clock.s += 2.0
+        await governor.step()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the thread that writes files sets no asyncio.Event
+            await asyncio.sleep(0.001)
