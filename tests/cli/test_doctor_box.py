@@ -71,7 +71,7 @@ def test_what_is_not_allowed_and_the_command_that_allows_it(kernel: ScriptedKern
     }
     assert "systemd/voicebot-cpu.conf /etc/tmpfiles.d/" in findings["frequency"].mend
     assert "systemd/99-voicebot-cpu.rules /etc/udev/rules.d/" in findings["wake-up"].mend
-    assert r"printf '@voicebot - nice -12\n@voicebot - rtprio 5\n'" in findings["precedence"].mend
+    assert r"printf '@voicebot - nice -14\n@voicebot - rtprio 5\n'" in findings["precedence"].mend
 
 
 @pytest.mark.usefixtures("read_only")

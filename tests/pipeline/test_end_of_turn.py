@@ -217,7 +217,7 @@ def test_finished_words_are_answered_sooner_than_unfinished_ones() -> None:
     assert open_ == pytest.approx(CEILING_MS, abs=2 * FRAME_MS)
 
 
-def test_a_mere_command_needs_no_evidence() -> None:
+def test_a_mere_command_needs_no_evidence_and_has_time_to_go_on() -> None:
     async def script(talk: Talk) -> None:
         talk.speak("never mind")
         await talk.quiet()
@@ -225,7 +225,7 @@ def test_a_mere_command_needs_no_evidence() -> None:
     talk = converse(script, slm=(slm := unfinished(REPLY)))
     (turn,) = talk.turns
     assert (turn.source, turn.reply) == ("intent", "")
-    assert silence_ms(talk) <= settings().endpoint.floor_ms + 3 * FRAME_MS
+    assert silence_ms(talk) == pytest.approx(settings().endpoint.doubt_ms, abs=3 * FRAME_MS)
     assert slm.requests == []
     assert talk.session.history.exchanges == ()
 

@@ -224,3 +224,12 @@ class TestPatience:
         for pause_ms in pauses_ms:
             end.went_on(pause_ms)
         assert end.needed_ms(evidence) >= needed_ms(evidence) - 1e-6
+
+
+def test_a_command_alone_has_time_to_go_on() -> None:
+    """Nobody waits for an answer to it, and "wait" may become "wait, what about Spain?"."""
+    rules = endpoint_rules(EndpointSettings(), ("wait", "stop"))
+    alone, going_on = replace(FINISHED, text="Wait."), replace(FINISHED, text="Wait, what about Spain?")
+    assert EndOfTurn(rules).needed_ms(alone) == rules.doubt_ms
+    assert EndOfTurn(rules).needed_ms(replace(FINISHED, text="Wait. Wait.")) == rules.doubt_ms
+    assert EndOfTurn(rules).needed_ms(going_on) == rules.floor_ms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from voicebot.config.pipeline import BargeInSettings, EndpointSettings, SpeculationSettings
 from voicebot.turn.activity import ActivityRules
 from voicebot.turn.barge_in import BargeInRules
@@ -46,8 +48,8 @@ def eagerness_rules(settings: SpeculationSettings) -> EagernessRules:
     return EagernessRules(settings.soft_end_ms, settings.latest_soft_end_ms, settings.wasted_share)
 
 
-def endpoint_rules(settings: EndpointSettings) -> EndpointRules:
-    """Return the rules of the end of a turn."""
+def endpoint_rules(settings: EndpointSettings, commands: Sequence[str] = ()) -> EndpointRules:
+    """Return the rules of the end of a turn. `commands`: what is not answered when it is said alone."""
     return EndpointRules(
         floor_ms=settings.floor_ms,
         doubt_ms=settings.doubt_ms,
@@ -73,4 +75,5 @@ def endpoint_rules(settings: EndpointSettings) -> EndpointRules:
         stranded_end=settings.stranded_end,
         digits=phrases(settings.digits),
         answers=phrases(settings.answers),
+        commands=phrases(commands),
     )

@@ -68,7 +68,7 @@ class Session:
         )
         barge_in = barge_in_rules(settings.barge_in)
         self._overlap = Overlap(port.playback, port.now_sample, settings.barge_in, barge_in)
-        self._end_of_turn = EndOfTurn(endpoint_rules(settings.endpoint))
+        self._end_of_turn = EndOfTurn(endpoint_rules(settings.endpoint, settings.barge_in.commands))
         self._eagerness = Eagerness(eagerness_rules(settings.speculation))
         self._front_end = FrontEnd(port.playback, settings.hearing)
         self._openers = Openers(stages.openers, settings.openers)

@@ -62,6 +62,8 @@ class EndpointRules:
     stranded_end: float
     digits: frozenset[Words]
     answers: frozenset[Words]
+    commands: frozenset[Words] = frozenset()
+    """Alone they are not answered: there is time to hear whether "wait" goes on as "wait, what about"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class EndOfTurn:
         needed_ms = self._needed_for(log_odds(evidence, rules))
         if not text.endswith("?") and _DICTATED_DIGITS <= _final_digits(said, rules.digits) < _WHOLE_NUMBER_DIGITS:
             return max(needed_ms, rules.dictation_ms)
+        if consists_of(said, rules.commands):
+            return max(needed_ms, rules.doubt_ms)
         if _is_answer(said, evidence, rules):
             return min(needed_ms, rules.answer_ms)
         return needed_ms
