@@ -14,11 +14,15 @@ from typing import Any, Protocol, TypeVar
 Result = TypeVar("Result")
 
 
-class Clock(Protocol):
-    """The only source of wall time in the pipeline."""
+class Watch(Protocol):
+    """Tells the time."""
 
     def now_s(self) -> float:
         """Return seconds since an arbitrary, fixed moment."""
+
+
+class Clock(Watch, Protocol):
+    """The only source of wall time in the pipeline."""
 
     async def sleep_s(self, duration_s: float) -> None:
         """Wait that long; not at all when the duration is not positive."""

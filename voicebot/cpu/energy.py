@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from voicebot.clock import Clock
+from voicebot.clock import Watch
 from voicebot.cpu.box import Box, Cluster, Meter
 from voicebot.cpu.meters import current_of
 from voicebot.cpu.power import Load, ModelledPower, model_of
@@ -45,7 +45,7 @@ class EnergySource(Protocol):
         """Return what was taken since the source was made. Reads files, some milliseconds at worst."""
 
 
-def energy_source(box: Box, clock: Clock, root: Path = Path("/")) -> EnergySource:
+def energy_source(box: Box, clock: Watch, root: Path = Path("/")) -> EnergySource:
     """Return the box's meters, if it has any that can be read, else the model of it."""
     meter = EnergyMeter(box.meters, clock, root)
     if meter.works:
@@ -58,7 +58,7 @@ def energy_source(box: Box, clock: Clock, root: Path = Path("/")) -> EnergySourc
 class EnergyMeter:
     """The sum of some meters, of which none is a part of another."""
 
-    def __init__(self, meters: Iterable[Meter], clock: Clock, root: Path = Path("/")) -> None:
+    def __init__(self, meters: Iterable[Meter], clock: Watch, root: Path = Path("/")) -> None:
         self._clock = clock
         self._joules = 0.0
         self._gauges = [_Counter(meter, root) if meter.kind == "rapl" else _Wattmeter(meter, root) for meter in meters]
@@ -133,7 +133,7 @@ class _Wattmeter:
 class EnergyEstimate:
     """A model fed with how busy each processor was since the last reading, and its frequency at that moment."""
 
-    def __init__(self, box: Box, clock: Clock, root: Path = Path("/"), model: ModelledPower | None = None) -> None:
+    def __init__(self, box: Box, clock: Watch, root: Path = Path("/"), model: ModelledPower | None = None) -> None:
         self._box = box
         self._clock = clock
         self._root = root

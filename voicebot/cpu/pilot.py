@@ -160,14 +160,11 @@ def _without_precedence(placement: Placement) -> Placement:
     return replace(placement, seats=seats)
 
 
+@dataclass(slots=True)
 class _Watch:
-    """A clock for the pilot's thread, where no event loop tells the time."""
+    """What the time was at the latest moment: in the pilot's thread there is no event loop to tell it."""
 
-    def __init__(self, s: float) -> None:
-        self.s = s
+    s: float
 
     def now_s(self) -> float:
         return self.s
-
-    async def sleep_s(self, duration_s: float) -> None:
-        raise NotImplementedError

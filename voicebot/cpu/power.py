@@ -67,7 +67,17 @@ CORTEX_A76: Final = CorePower(
 )
 """Both are the RK3588's: Linux, rk3588-base.dtsi (dynamic-power-coefficient) and rk3588-opp.dtsi (volts)."""
 PC: Final = CorePower(
-    1030, ((1_400_000, 0.75), (1_900_000, 0.80), (2_600_000, 0.90), (3_500_000, 1.07), (4_000_000, 1.20))
+    1030,
+    (
+        (1_400_000, 0.75),
+        (1_600_000, 0.77),
+        (1_900_000, 0.80),
+        (2_200_000, 0.84),
+        (2_600_000, 0.90),
+        (3_000_000, 0.97),
+        (3_500_000, 1.07),
+        (4_000_000, 1.20),
+    ),
 )
 """An assumption, good for the order of magnitude: eight such cores take 10 W at 1.9 GHz and 47 W at 4 GHz."""
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from voicebot.cpu.box import Box, Cluster, OperatingPoint, Trip, Zone
 from voicebot.cpu.demand import Stage
+from voicebot.cpu.power import CORTEX_A55, CORTEX_A76, PC, CorePower
 
 _UW_PER_W: Final = 1e6
 _KHZ_PER_MHZ: Final = 1000
@@ -129,8 +130,8 @@ def _scaled(points: tuple[OperatingPoint, ...], factor: float) -> tuple[Operatin
     return tuple(OperatingPoint(each.khz, None if each.volts is None else each.volts * factor) for each in points)
 
 
-def _points(*mhz_volts: tuple[int, float]) -> tuple[OperatingPoint, ...]:
-    return tuple(OperatingPoint(mhz * _KHZ_PER_MHZ, volts) for mhz, volts in mhz_volts)
+def _points(core: CorePower) -> tuple[OperatingPoint, ...]:
+    return tuple(OperatingPoint(khz, volts) for khz, volts in core.volts_at_khz)
 
 
 _GOVERNORS: Final = ("conservative", "ondemand", "userspace", "powersave", "performance", "schedutil")
@@ -151,19 +152,16 @@ def _cluster(name: str, cpus: tuple[int, ...], capacity: int, points: tuple[Oper
 
 def rk3588() -> Chip:
     """Return a board with four Cortex-A55 and twice two Cortex-A76, passively cooled in a closed case."""
-    little = _points((1008, 0.675), (1200, 0.7125), (1416, 0.7625), (1608, 0.85), (1800, 0.95))
-    big = _points(
-        (1200, 0.675), (1416, 0.725), (1608, 0.7625), (1800, 0.85), (2016, 0.925), (2208, 0.9875), (2400, 1.0)
-    )
+    little, big = _points(CORTEX_A55), _points(CORTEX_A76)
     clusters = (
         _cluster("policy0", (0, 1, 2, 3), 397, little),
         _cluster("policy4", (4, 5), 1024, big),
         _cluster("policy6", (6, 7), 1024, big),
     )
     trips = (Trip("passive", 85.0), Trip("critical", 115.0))
-    zone = Zone("bigcore0-thermal", "class/thermal/thermal_zone1", trips)
+    zone = Zone("bigcore0-thermal", "sys/class/thermal/thermal_zone1", trips)
     a55 = Silicon(
-        dynamic_uw_per_mhz_v2=228.0,
+        dynamic_uw_per_mhz_v2=CORTEX_A55.uw_per_mhz_v2,
         static_w_per_v2=0.015,
         asleep_w=0.002,
         stall_share=0.6,
@@ -171,7 +169,7 @@ def rk3588() -> Chip:
         core_bandwidth_bytes_s=3.0e9,
     )
     a76 = Silicon(
-        dynamic_uw_per_mhz_v2=416.0,
+        dynamic_uw_per_mhz_v2=CORTEX_A76.uw_per_mhz_v2,
         static_w_per_v2=0.06,
         asleep_w=0.005,
         stall_share=0.6,
@@ -206,13 +204,11 @@ def rk3588() -> Chip:
 
 def x86_8core() -> Chip:
     """Return a mini PC with eight equal cores of 15 W together at their base clock of 1.9 GHz, cooled for 35 W."""
-    points = _points(
-        (1400, 0.75), (1600, 0.77), (1900, 0.80), (2200, 0.84), (2600, 0.90), (3000, 0.97), (3500, 1.07), (4000, 1.20)
-    )
+    points = _points(PC)
     clusters = tuple(_cluster(f"policy{cpu}", (cpu,), 1024, points) for cpu in range(8))
-    zone = Zone("x86_pkg_temp", "class/thermal/thermal_zone0", (Trip("passive", 95.0), Trip("critical", 105.0)))
+    zone = Zone("x86_pkg_temp", "sys/class/thermal/thermal_zone0", (Trip("passive", 95.0), Trip("critical", 105.0)))
     core = Silicon(
-        dynamic_uw_per_mhz_v2=1030.0,
+        dynamic_uw_per_mhz_v2=PC.uw_per_mhz_v2,
         static_w_per_v2=0.4,
         asleep_w=0.01,
         stall_share=0.6,
