@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 from voicebot.assistant.phrase_cache import PhraseCache
 from voicebot.audio import samples_from_ms
@@ -22,7 +22,7 @@ from voicebot.cpu.governor import Governor, open_governor
 from voicebot.cpu.lease import Lease
 from voicebot.cpu.placement import Role
 from voicebot.cpu.precedence import Precedence
-from voicebot.cpu.seats import HEAVY, Seating
+from voicebot.cpu.seats import HEAVY, TOO_FEW, Seating
 from voicebot.cpu.thermal import Thermometer
 from voicebot.engines.protocols import VoiceDetector, VoiceGate
 from voicebot.engines.scripted import (
@@ -53,9 +53,6 @@ from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts, InlineTurn
 from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts, WorkerTurn
 from voicebot.workers.supervisor import Supervisor, WorkerOrder
 from voicebot.workers.threads import Threads
-
-_FEW_CORES: Final = 3
-"""With one core more, each of the heavy stages can have its own."""
 
 
 @asynccontextmanager
@@ -257,7 +254,7 @@ async def _kept_costs(settings: Settings, clock: Clock, governor: Governor | Non
 
 def _sharing_cores(stages: Stages, settings: SchedulingSettings, clock: Clock) -> Stages:
     """Return the stages under one lease where that is wanted, which without a word is where the cores are few."""
-    few = len(os.sched_getaffinity(0)) <= _FEW_CORES
+    few = len(os.sched_getaffinity(0)) <= TOO_FEW
     if settings.lease == "off" or (settings.lease == "auto" and not few):
         return stages
     return with_lease(stages, SharedCores(Lease(), clock), clock)

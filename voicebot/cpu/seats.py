@@ -16,7 +16,7 @@ Core = tuple[int, ...]
 HEAVY: Final[tuple[Role, ...]] = ("asr", "slm", "tts")
 _MOST_HEAVY_CORES: Final = 4
 _MOST_AUDIO_CORES: Final = 2
-_TOO_FEW: Final = 3
+TOO_FEW: Final = 3
 """Up to so many cores, one set aside would be idle when it is needed most."""
 _NICE: Final[Mapping[Role, int]] = {"audio": -14, "asr": -13, "tts": -10, "turn": -9, "slm": -2, "other": 5}
 """Who is short and waited for goes first: a late block is heard, a late token is not. Recognition is waited for
@@ -43,7 +43,7 @@ def seats(box: Box) -> Seating:
     siblings would share its arithmetic units and wait for each other at every barrier.
     """
     cores = _cores(box)
-    if len(cores) <= _TOO_FEW:
+    if len(cores) <= TOO_FEW:
         everywhere = tuple(chain(*cores))
         heavy = tuple(core[0] for core in cores)
         threads = _heavy_threads(len(cores))
