@@ -167,13 +167,18 @@ def test_the_sessions_own_niceness_is_set_and_given_back(monkeypatch: pytest.Mon
     assert file.read_text() == "2"
 
 
-def test_nothing_is_raised_where_the_kernel_says_no_to_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", ["", "\n", "what nobody expects"], ids=["in no group", "an empty line", "nonsense"])
+def test_nothing_is_raised_where_the_kernel_says_no_to_all(
+    said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     Limited(monkeypatch, 0, 0)
-    (tmp_path / "autogroup").write_text("what nobody expects")
-    precedence = Precedence(SchedulingSettings(), 0, tmp_path / "autogroup")
+    file = tmp_path / "autogroup"
+    file.write_text(said)
+    precedence = Precedence(SchedulingSettings(), 0, file)
     precedence.take()
     precedence.give_back()
     assert precedence.worker_nice == 0
+    assert file.read_text() == said, "what can't be given back is not taken"
 
 
 def test_workers_that_share_seats_yield_to_each_other() -> None:

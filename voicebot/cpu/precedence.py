@@ -82,7 +82,8 @@ class Precedence:
     def _group(self, nice: int) -> None:
         """Give the whole session a niceness, where the kernel groups sessions."""
         with contextlib.suppress(OSError, ValueError):
-            before = int(self._autogroup.read_text().split()[-1])  # "/autogroup-210 nice 0"
+            # "/autogroup-210 nice 0"; nothing where this session is in no such group, as in most containers.
+            before = int(self._autogroup.read_text().rpartition(" ")[2])
             self._autogroup.write_text(str(nice))
             self._undo.append(lambda: self._regroup(before))
 
