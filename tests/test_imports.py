@@ -31,20 +31,21 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     # The conversation. It knows no worker: stages are handed to it.
     "assistant": VOCABULARY | {"config", "engines"},
     "pipeline": VOCABULARY | {"config", "engines", "turn", "audio_io", "latency", "assistant"},
-    "sim": VOCABULARY | {"config", "latency", "cpu"},
+    "sim": VOCABULARY | {"config", "engines", "latency", "cpu"},
     # What puts the parts together or watches them.
-    "interfaces": VOCABULARY | {"config", "pipeline"},
+    "interfaces": VOCABULARY | {"config", "turn", "engines", "audio_io", "latency", "assistant", "pipeline"},
     "memory": VOCABULARY | {"config", "models"},
     "daemon": VOCABULARY
     | {"config", "engines", "turn", "audio_io", "latency", "models", "memory", "workers", "cpu"}
     | {"assistant", "pipeline", "interfaces"},
+    "serve": VOCABULARY | {"config", "audio_io", "models", "interfaces", "daemon"},
     "replay": VOCABULARY | {"config", "turn", "audio_io", "latency", "pipeline"},
     "bench": VOCABULARY
     | {"config", "engines", "audio_io", "latency", "models", "workers", "pipeline"}
     | {"daemon", "replay"},
     "cli": VOCABULARY
     | {"config", "engines", "turn", "audio_io", "latency", "models", "memory", "workers", "cpu"}
-    | {"assistant", "pipeline", "sim", "interfaces", "daemon", "replay", "bench"},
+    | {"assistant", "pipeline", "sim", "interfaces", "daemon", "serve", "replay", "bench"},
     "__main__": {"cli"},
 }
 """For each part, which others it may import. A part that is not listed may not exist."""

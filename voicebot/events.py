@@ -84,7 +84,7 @@ class TurnEnded:
     reply: str
     heard: str
     source: str
-    """Where the reply came from: "slm"."""
+    """Where the reply came from: "slm", "intent" without a model, "say" where somebody wanted a text to be said."""
     interrupted: bool
     speech_end_sample: int
     """The last sample of the user's speech as the voice detector saw it."""

@@ -68,7 +68,15 @@ def test_nothing_is_audible_without_a_commit() -> None:
     into_thinking = [
         step for (state, _), step in TABLE.items() if step[0] is State.THINKING and state is not State.THINKING
     ]
-    assert into_thinking == [(State.THINKING, (Action.COMMIT,))]
+    assert [actions[-1] for _, actions in into_thinking] == [Action.COMMIT, Action.COMMIT]
+
+
+def test_a_text_from_elsewhere_is_answered_where_nobody_speaks() -> None:
+    assert through(TurnEvent.PROMPTED, TurnEvent.REPLY_AUDIBLE, TurnEvent.REPLY_ENDED) == (
+        State.IDLE,
+        [Action.OPEN_TURN, Action.START_PROMPTED, Action.COMMIT, Action.CLOSE_TURN],
+    )
+    assert [state for state, event in TABLE if event is TurnEvent.PROMPTED] == [State.IDLE]
 
 
 def test_a_question_and_its_answer() -> None:

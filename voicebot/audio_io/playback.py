@@ -34,6 +34,9 @@ class PlaybackBuffer:
     """Tagged audio waiting to be played, in order. Whoever pushes waits for room; nothing here blocks."""
 
     def __init__(self) -> None:
+        self.volume = 1.0
+        """How loud everything is, linear; what is ducked or fades is so in proportion."""
+        self._volume = 1.0
         self._waiting: deque[tuple[Hashable, Pcm]] = deque()
         self._queued_samples = 0
         self._gain = 1.0
@@ -122,13 +125,15 @@ class PlaybackBuffer:
         return out
 
     def _apply_gain(self, out: Pcm) -> None:
-        if self._gain == self._target_gain == 1.0:
+        volume = self._volume if self._sounding else self.volume  # in silence there is nothing to move from
+        before, after = self._gain * volume, self._target_gain * self.volume
+        self._gain, self._volume = self._target_gain, self.volume
+        if before == after == 1.0:
             return
-        ramp = np.full(len(out), self._target_gain, np.float32)
+        ramp = np.full(len(out), after, np.float32)
         moving = min(len(out), _RAMP_SAMPLES)
-        ramp[:moving] = np.linspace(self._gain, self._target_gain, moving, dtype=np.float32)
+        ramp[:moving] = np.linspace(before, after, moving, dtype=np.float32)
         out[:] = (out * ramp).astype(np.int16)
-        self._gain = self._target_gain
 
     def _remember(self, pcm: Pcm, start_sample: int) -> None:
         """Keep what sounds; silence needs no keeping, so an idle box does nothing here."""

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from voicebot import __version__
-from voicebot.cli import ask, bench, doctor, models, plan, replay, say, simulate, status, talk, transcribe
+from voicebot.cli import ask, bench, doctor, models, plan, replay, run, say, simulate, status, talk, transcribe
 from voicebot.errors import VoicebotError, first_error
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     help="A voice assistant that answers before a pause is felt, and never leaves this box.",
 )
 app.command("replay")(replay.replay)
+app.command("run")(run.run)
 app.command("talk")(talk.talk)
 app.command("ask")(ask.ask)
 app.command("say")(say.say)

@@ -45,6 +45,7 @@ class PathSettings(Section):
 
     models: str = ""
     cache: str = ""
+    state: str = ""
 
 
 class WorkerSettings(Section):
@@ -75,6 +76,13 @@ class PowerSettings(Section):
     assumed_trip_c: float = Field(85.0, ge=40, le=120)
 
 
+class SessionSettings(Section):
+    """Who may talk to it."""
+
+    most: int = Field(10, ge=1, le=64)
+    longest_text: int = Field(1000, ge=1, le=10_000)
+
+
 class BoxSettings(Section):
     """One kind of box."""
 
@@ -85,3 +93,4 @@ class BoxSettings(Section):
     workers: WorkerSettings = WorkerSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
     power: PowerSettings = PowerSettings()
+    sessions: SessionSettings = SessionSettings()

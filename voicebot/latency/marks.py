@@ -53,6 +53,12 @@ def stage_durations_ms(marks: Mapping[str, int], speech_end_sample: int) -> dict
     }
 
 
+def voice_to_voice_ms(marks: Mapping[str, int], speech_end_sample: int) -> float | None:
+    """Return how long the user waited for the first audible sample of the reply; None when there was none."""
+    audible = marks.get("audible")
+    return None if audible is None else ms_from_samples(audible - speech_end_sample)
+
+
 def over_budget(durations_ms: Mapping[str, float], total_ms: float | None, budget: BudgetSettings) -> tuple[str, ...]:
     """Return the stages that took longer than the budget allows; "total" for the whole."""
     limits = {"endpoint": budget.endpoint_ms, "asr": budget.asr_ms, "slm": budget.slm_ms, "tts": budget.tts_ms}

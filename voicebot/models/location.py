@@ -1,4 +1,4 @@
-"""Where the model store is, and the cache."""
+"""Where the model store is, the cache, and what was switched."""
 
 from __future__ import annotations
 
@@ -27,3 +27,11 @@ def default_cache(environ: Mapping[str, str] = os.environ) -> Path:
         return Path(given.split(":")[0])
     cache_home = environ.get("XDG_CACHE_HOME")
     return (Path(cache_home) if cache_home else Path.home() / ".cache") / "voicebot"
+
+
+def default_state(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where what was switched is kept: systemd's $STATE_DIRECTORY, else the user's own place for it."""
+    if given := environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    state_home = environ.get("XDG_STATE_HOME")
+    return (Path(state_home) if state_home else Path.home() / ".local/state") / "voicebot"

@@ -76,18 +76,20 @@ class Revision:
         speech_s: float,
         *,
         said: Recognized | None = None,
+        request: Request | None = None,
         draft: Draft | None = None,
         speech_end_sample: int | None = None,
     ) -> None:
         """`pcm`: the user's side of the turn, in which `speech_s` lie between the onset and the last speech.
 
-        `said`: the words, where a look has found them already. `draft`: what was prepared for the one before.
+        `said`: the words, where a look has found them already. `request`: what is to be done where that is known, as of
+        a text that is to be said. `draft`: what was prepared for the one before.
         `speech_end_sample`: from where on the user waits; by default from this moment.
         """
         self.turn = turn
         self.number = number
         self.text = ""
-        self.request: Request | None = None
+        self.request = request
         self.error: str | None = None
         self.reply = HeardReply()
         self.marks = Marks()
@@ -189,9 +191,10 @@ class Revision:
             said = self._said or await recognize(around.stages.asr, self._pcm)
             self.text = said.text
             self._mark("asr_final")
-            around.observer(Transcribed(around.session, self.turn, self.number, self.text))
-            if not self.text:
-                return TurnEvent.NOTHING_SAID
+            if self.request is None:
+                around.observer(Transcribed(around.session, self.turn, self.number, self.text))
+                if not self.text:
+                    return TurnEvent.NOTHING_SAID
             await self._answer(said)
         except* VoicebotError as errors:
             self.error = "; ".join(str(error) for error in errors.exceptions)
@@ -202,7 +205,7 @@ class Revision:
         around, settings = self._around, self._around.settings
         clauses = Channel[str](settings.playback.clauses_waiting)
         audio = Channel[ClauseAudio](settings.playback.clauses_waiting)
-        request = understand(said, around.history, settings.phrases, around.barge_in)
+        request = self.request or understand(said, around.history, settings.phrases, around.barge_in)
         self.request = request
         if self.draft is not None and self.draft.text != self.text:
             self.draft.work.drop()
@@ -265,8 +268,10 @@ class Revision:
 
     @property
     def source(self) -> str:
-        """Where the reply came from."""
-        return "slm" if self.request is None or self.request.reply is None else "intent"
+        """Where the reply came from; "say" for a text that somebody wanted to be said."""
+        if self.request is None or self.request.reply is None:
+            return "slm"
+        return "intent" if self.request.text else "say"
 
     async def _play_apology(self) -> None:
         audio = Channel[ClauseAudio](1)

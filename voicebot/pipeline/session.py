@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from voicebot.assistant.history import History
-from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples, samples_from_ms
+from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples, samples_from_ms, silence
 from voicebot.audio_io.port import AudioPort
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.errors import IllegalEventError, VoicebotError
@@ -24,6 +24,7 @@ from voicebot.events import (
     StateChanged,
     TurnCommitted,
     TurnDiscarded,
+    TurnEnded,
 )
 from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.pipeline.clean import FrontEnd
@@ -32,10 +33,13 @@ from voicebot.pipeline.listen import Listener
 from voicebot.pipeline.openers import Openers
 from voicebot.pipeline.overlap import Overlap
 from voicebot.pipeline.partials import Partial, Partials
+from voicebot.pipeline.prompts import Prompts
+from voicebot.pipeline.recognize import Recognized
 from voicebot.pipeline.revision import Revision, Surroundings
 from voicebot.pipeline.rules import activity_rules, barge_in_rules, eagerness_rules, endpoint_rules
 from voicebot.pipeline.stages import Stages
 from voicebot.pipeline.turn import Turn
+from voicebot.pipeline.understand import Request
 from voicebot.pipeline.warm import Warming
 from voicebot.pipeline.weigh import unfinished
 from voicebot.turn.activity import VoiceEvent
@@ -91,6 +95,7 @@ class Session:
             self._on_evidence,
         )
         self._turn = Turn(0, 0)
+        self._prompts = Prompts()
         self._onset_sample = 0
         self._stopped_sample = 0
         self._revision: Revision | None = None
@@ -101,6 +106,7 @@ class Session:
         self._actions: dict[Action, Callable[[int], None]] = {
             Action.OPEN_TURN: self._open_turn,
             Action.START_REVISION: self._start_revision,
+            Action.START_PROMPTED: self._start_prompted,
             Action.DROP_REVISION: self._drop_revision,
             Action.COMMIT: self._commit,
             Action.DISCARD_TURN: self._discard_turn,
@@ -129,9 +135,11 @@ class Session:
                 self._look()
                 self._weigh_again()
                 self._cover_wait()
+                self._take_prompt()
                 self._make_room()
                 self._report_drops()
             self.stop()
+            self._prompts.cancel()
             self._partials.cancel()
             self._compactor.cancel()
             self._warming.cancel()
@@ -142,6 +150,14 @@ class Session:
         self._stopped_sample = self._port.now_sample()
         self._on(TurnEvent.STOP, self._stopped_sample)
 
+    def ask(self, text: str) -> asyncio.Future[TurnEnded]:
+        """Answer a text aloud as soon as nobody speaks; the result is the whole turn. Raises BusyError."""
+        return self._prompts.add(text, asked=True)
+
+    def say(self, text: str) -> asyncio.Future[TurnEnded]:
+        """Say a text as soon as nobody speaks; the result is the whole turn. Raises BusyError."""
+        return self._prompts.add(text, asked=False)
+
     def _hear(self, heard: VoiceEvent) -> None:
         if heard.event is TurnEvent.SPEECH_CONFIRMED and heard.at_sample < self._stopped_sample:
             return  # what was being said when the button was pressed is forgotten
@@ -149,7 +165,7 @@ class Session:
             self._noise_goes_on = False
             if self.state is not State.WEIGHING:  # there it goes on, and what was said before belongs to it
                 self._onset_sample = heard.at_sample
-            if self.state in {State.PENDING, State.THINKING}:
+            if self.state in {State.PENDING, State.THINKING} and self._prompts.current is None:
                 self._end_of_turn.went_on(ms_from_samples(heard.at_sample - self._turn.speech_end_sample))
             elif self.state is not State.WEIGHING:
                 self._listener.activity.turn_began(heard.at_sample)
@@ -214,6 +230,11 @@ class Session:
         if self.state is State.THINKING and self._revision is not None:
             waited = self._port.now_sample() - self._turn.speech_end_sample
             self._revision.cover_wait(lambda: self._openers.due(self._turn.number, waited))
+
+    def _take_prompt(self) -> None:
+        quiet = self.state is State.IDLE and not self._listener.activity.near_speech
+        if quiet and self._prompts.take() is not None:
+            self._on(TurnEvent.PROMPTED, self._port.now_sample())
 
     def _make_room(self) -> None:
         quiet = self.state is State.IDLE and not self._listener.activity.near_speech
@@ -294,8 +315,25 @@ class Session:
         turn.in_doubt = False
         self._revision.start(self._group)
 
+    def _start_prompted(self, at_sample: int) -> None:
+        prompt, turn = self._prompts.current, self._turn
+        if prompt is None:
+            return
+        turn.onset_sample = turn.speech_end_sample = at_sample
+        turn.revisions += 1
+        self._warming.cancel()
+        request = None if prompt.asked else Request("", reply=prompt.text)
+        said = Recognized(prompt.text if prompt.asked else "", 0.0)
+        self._revision = Revision(
+            self._around, turn.number, turn.revisions, silence(0), 0.0, said=said, request=request
+        )
+        self._revision.start(self._group)
+
     def _drop_revision(self, at_sample: int) -> None:
         del at_sample
+        if self._prompts.current is not None:  # the user was quicker, and his turn is this one
+            self._prompts.put_back()
+            self._turn.onset_sample = self._onset_sample
         if self._revision is not None:
             self._turn.draft = self._revision.drop()
             self._revision = None
@@ -364,7 +402,9 @@ class Session:
         self._overlap.forget()
         self._end_of_turn.turn_ended()
         revision.remember(self.history)
-        self._publish(turn.ended(self.name, revision, self._settings.budget, interrupted=interrupted))
+        ended = turn.ended(self.name, revision, self._settings.budget, interrupted=interrupted)
+        self._prompts.turn_ended(ended)
+        self._publish(ended)
         self._eagerness.turn_ended(self.work.cpu_s, self.work.wasted_cpu_s)
         self._set_soft_end()
         self._compactor.turn_ended()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voicebot.audio import ms_from_samples
 from voicebot.config.pipeline import BudgetSettings
 from voicebot.events import TurnEnded
-from voicebot.latency.marks import over_budget, stage_durations_ms
+from voicebot.latency.marks import over_budget, stage_durations_ms, voice_to_voice_ms
 from voicebot.pipeline.draft import Draft
 from voicebot.pipeline.revision import Revision
 
@@ -29,8 +28,7 @@ class Turn:
         """Return what is told of the turn at its end."""
         marks = revision.marks.samples
         durations_ms = stage_durations_ms(marks, self.speech_end_sample)
-        audible = marks.get("audible")
-        total_ms = None if audible is None else ms_from_samples(audible - self.speech_end_sample)
+        total_ms = voice_to_voice_ms(marks, self.speech_end_sample)
         late = over_budget(durations_ms, total_ms, budget)
         return TurnEnded(
             session=session,

@@ -61,6 +61,8 @@ class TurnEvent(Enum):
     """A stage failed, after the commit, and the reply can't go on."""
     STOP = "stop"
     """The user pressed stop."""
+    PROMPTED = "prompted"
+    """A text from elsewhere than the microphone is to be answered aloud, or to be said."""
 
 
 class Action(Enum):
@@ -69,6 +71,8 @@ class Action(Enum):
     OPEN_TURN = "open turn"
     START_REVISION = "start revision"
     """Recognise what was said so far, and prepare a reply to it."""
+    START_PROMPTED = "start prompted"
+    """Prepare the reply to a text that was not spoken."""
     DROP_REVISION = "drop revision"
     """Cancel the stale work; the next revision will hold more."""
     COMMIT = "commit"
@@ -100,6 +104,7 @@ TABLE: Final[Mapping[tuple[State, TurnEvent], Step]] = MappingProxyType(
         (_S.IDLE, _E.SOFT_END): (_S.IDLE, ()),
         (_S.IDLE, _E.END_OF_TURN): (_S.IDLE, ()),
         (_S.IDLE, _E.STOP): (_S.IDLE, ()),
+        (_S.IDLE, _E.PROMPTED): (_S.THINKING, (_A.OPEN_TURN, _A.START_PROMPTED, _A.COMMIT)),
         (_S.LISTENING, _E.SPEECH_CONFIRMED): (_S.LISTENING, ()),
         (_S.LISTENING, _E.SOFT_END): (_S.PENDING, (_A.START_REVISION,)),
         (_S.LISTENING, _E.STOP): (_S.IDLE, (_A.DISCARD_TURN,)),

@@ -1,0 +1,37 @@
+"""A muted microphone gives silence in place of what it hears, frame by frame."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from voicebot.audio import FRAME_SAMPLES, samples_from_ms
+from voicebot.audio_io.mute import MutablePort
+from voicebot.audio_io.replay import ReplayPort
+from voicebot.clock import LoopClock, run_virtual
+from voicebot.engines.scripted import hum
+
+
+def test_frames_are_silent_while_muted_and_the_timeline_goes_on() -> None:
+    async def main() -> None:
+        inner = ReplayPort(LoopClock())
+        inner.say(hum(samples_from_ms(200)))
+        port = MutablePort(inner, muted=True)
+        loud = []
+        async with port:
+            for number in range(6):
+                port.muted = number < 3
+                frame = await port.next_frame()
+                assert frame is not None
+                assert (frame.start_sample, frame.gap) == (number * FRAME_SAMPLES, False)
+                loud.append(bool(np.any(frame.pcm)))
+            assert (port.now_sample(), port.dropped_frames) == (inner.now_sample(), inner.dropped_frames)
+            assert port.playback is inner.playback
+            inner.end()
+            await asyncio.sleep(1)
+            while await port.next_frame() is not None:
+                pass
+        assert loud == [False, False, False, True, True, True]
+
+    run_virtual(main())
