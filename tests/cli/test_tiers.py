@@ -46,7 +46,7 @@ class Models(BaseHTTPRequestHandler):
 @contextmanager
 def endpoint() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Models) as server:
-        serving = Thread(target=server.serve_forever, args=(0.01,))
+        serving = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         serving.start()
         yield f"http://127.0.0.1:{server.server_port}/v1"
         server.shutdown()

@@ -37,13 +37,13 @@ def seen():
 
 def seen_by_a_thread():
     found = []
-    thread = threading.Thread(target=lambda: found.append(seen()))
+    thread = threading.Thread(target=lambda: found.append(seen()), daemon=True)
     thread.start()
     thread.join()
     return found[0]
 
 waits = threading.Event()
-older = threading.Thread(target=waits.wait)
+older = threading.Thread(target=waits.wait, daemon=True)
 older.start()
 precedence = Precedence(settings, threading.get_native_id())
 before = seen()

@@ -59,7 +59,7 @@ def child() -> Iterator[Child]:
 def waiting() -> Iterator[int]:
     """The id of a second thread of this process."""
     end = threading.Event()
-    thread = threading.Thread(target=end.wait)
+    thread = threading.Thread(target=end.wait, daemon=True)
     thread.start()
     yield thread.native_id or 0
     end.set()
@@ -161,7 +161,7 @@ def test_threads_begun_later_are_given_what_is_reset_when_they_begin() -> None:
     processes, seat = Processes(Scheduler(kernel)), Seat((0,), 1, nice=-5, clamp_max=500)
     processes.seat(pid, seat)
     end = threading.Event()
-    thread = threading.Thread(target=end.wait)
+    thread = threading.Thread(target=end.wait, daemon=True)
     thread.start()
     processes.seat(pid, seat)
     tid = thread.native_id or 0

@@ -22,7 +22,7 @@ from voicebot.cpu.scheduling import Attributes, Kernel, Scheduler, threads_of
 def waiting_thread() -> Iterator[int]:
     """A thread of this process that does nothing."""
     end = threading.Event()
-    thread = threading.Thread(target=end.wait)
+    thread = threading.Thread(target=end.wait, daemon=True)
     thread.start()
     assert thread.native_id is not None
     try:

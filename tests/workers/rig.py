@@ -82,6 +82,7 @@ def make(
     *,
     request_timeout_s: float = LONG_S,
     start_timeout_s: float = LONG_S,
+    heartbeat_s: float = LONG_S,
     clock: LoopClock | None = None,
 ) -> Rig:
     reported: list[WorkerChanged] = []
@@ -93,7 +94,9 @@ def make(
         for reaction in reactions:
             reaction(event)
 
-    timeouts = WorkerSettings(start_timeout_s=start_timeout_s, request_timeout_s=request_timeout_s)
+    timeouts = WorkerSettings(
+        start_timeout_s=start_timeout_s, request_timeout_s=request_timeout_s, heartbeat_s=heartbeat_s
+    )
     return Rig(Supervisor(ordered, clock or ImpatientClock(), observe, timeouts), reported, reactions)
 
 

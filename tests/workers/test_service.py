@@ -81,7 +81,7 @@ def line(model: Recording) -> Iterator[Line]:
     ours, theirs = socket.socketpair()
     ours.settimeout(LONG_S)
     flags = CancelFlags.create()
-    serving = threading.Thread(target=Together(model, rest_after_s=0.0).run, args=(theirs, flags))
+    serving = threading.Thread(target=Together(model, rest_after_s=0.0).run, args=(theirs, flags), daemon=True)
     serving.start()
     yield Line(ours, flags)
     ours.close()

@@ -56,7 +56,7 @@ def receive_all(data: bytes) -> list[Frame]:
         with theirs:
             theirs.sendall(data)
 
-    sending = threading.Thread(target=send)
+    sending = threading.Thread(target=send, daemon=True)
     sending.start()
     try:
         with ours:

@@ -214,7 +214,7 @@ def test_a_run_is_cancelled_from_another_thread(piper: PiperEngine, cancel: Canc
         running.wait()
         cancel.request()
 
-    thread = threading.Thread(target=stop)
+    thread = threading.Thread(target=stop, daemon=True)
     thread.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "run", observed_run)
