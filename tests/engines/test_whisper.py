@@ -195,8 +195,9 @@ def looped(texts: list[str], monkeypatch: pytest.MonkeyPatch, engine: FasterWhis
     """Make the engine find these texts, one in each look; returns the windows that it looks at."""
     windows_s: list[float] = []
 
-    def decode(pcm: Pcm, window_s: float, cancel: object) -> module._Decoded:
+    def decode(pcm: Pcm, window_s: float, cancel: object, *, doubtful: bool = False) -> module._Decoded:
         del pcm, cancel
+        assert doubtful == (window_s == AsrSettings().second_window_s)
         windows_s.append(window_s)
         return module._Decoded(texts[len(windows_s) - 1], -0.2, 0.0)
 
@@ -215,6 +216,14 @@ def test_a_repetition_is_looked_at_on_a_wider_window_and_then_on_the_full_one(
     transcript = whisper.transcribe(silence(5 * SAMPLE_RATE_HZ), cancel)
     assert windows_s == [6.2, 10.0, 30.0]
     assert (transcript.text, transcript.fallback, transcript.hurried) == ("Ten of clubs.", True, False)
+
+
+def test_a_word_that_is_marked_as_cut_off_is_looked_at_again(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows_s = looped(["how do I boil in a-", "How do I boil an egg?"], monkeypatch, whisper)
+    assert whisper.transcribe(silence(2 * SAMPLE_RATE_HZ), cancel).text == "How do I boil an egg?"
+    assert windows_s == [5.0, 10.0]
 
 
 def test_where_the_wider_window_hears_it_once_nobody_looks_further(

@@ -141,7 +141,7 @@ class AsrSettings(Section):
     language: str = Field("en", min_length=2, max_length=3)
     compute_type: Literal["int8", "float32", "int8_float32", "bfloat16"] = "int8"
     beam_size: int = Field(1, ge=1, le=5)
-    wider_beam_size: int = Field(2, ge=1, le=5)
+    wider_beam_size: int = Field(3, ge=1, le=5)
     wider_beam_logprob: float = Field(-0.45, le=0)
     window_floor_s: float = Field(5.0, ge=2, le=30)
     window_margin_s: float = Field(1.2, ge=0.2, le=10)
@@ -149,6 +149,7 @@ class AsrSettings(Section):
     slice_tokens: int = Field(16, ge=4, le=64)
     second_look_logprob: float = Field(-0.5, le=0)
     second_window_s: float = Field(10.0, ge=2, le=30)
+    second_beam_size: int = Field(3, ge=1, le=5)
     silence_logprob: float = Field(-1.0, le=0)
     no_speech_probability: float = Field(0.6, gt=0, le=1)
 

@@ -28,6 +28,7 @@ from voicebot.errors import EngineError
 
 _FULL_WINDOW_S: Final = 30.0
 _HOP_SAMPLES: Final = 160
+_CUT_OFF: Final = ("-", "\u2014")
 _SPARE_TOKENS: Final = 12
 """Beyond the tokens that the audio's length allows: for numbers and names that are spelled in many tokens."""
 _SURELY_NO_SPEECH: Final = 0.9
@@ -73,7 +74,7 @@ class FasterWhisper:
         if thorough and self._is_doubtful(decoded, audio_s):
             wider_s = self._window_s(audio_s, self._settings.second_window_s)
             if wider_s > window_s:
-                window_s, decoded = wider_s, self._decode(pcm, wider_s, cancel)
+                window_s, decoded = wider_s, self._decode(pcm, wider_s, cancel, doubtful=True)
         hurried = False
         if thorough and window_s < _FULL_WINDOW_S and _repeats(decoded.text, audio_s):
             so_far_s = time.monotonic() - began_s
@@ -96,8 +97,13 @@ class FasterWhisper:
         return min(max(floor_s, audio_s + self._settings.window_margin_s), _FULL_WINDOW_S)
 
     def _is_doubtful(self, decoded: _Decoded, audio_s: float) -> bool:
-        """Return whether a wider window should decide: the words are unlikely, or a repetition may be real."""
-        return decoded.mean_logprob < self._settings.second_look_logprob or _repeats(decoded.text, audio_s)
+        """Return whether a wider window should decide.
+
+        The words are unlikely, a repetition may be real, or a word is marked as cut off: of some voices it was whole.
+        """
+        cut_off = decoded.text.endswith(_CUT_OFF)
+        unlikely = decoded.mean_logprob < self._settings.second_look_logprob
+        return cut_off or unlikely or _repeats(decoded.text, audio_s)
 
     def _is_silence(self, decoded: _Decoded) -> bool:
         """Whisper's own rule (transcribe.py of openai/whisper): no speech is likely, and the words are not.
@@ -108,13 +114,17 @@ class FasterWhisper:
         unlikely = decoded.mean_logprob < self._settings.silence_logprob
         return no_speech > _SURELY_NO_SPEECH or (unlikely and no_speech > self._settings.no_speech_probability)
 
-    def _decode(self, pcm: Pcm, window_s: float, cancel: Cancel) -> _Decoded:
+    def _decode(self, pcm: Pcm, window_s: float, cancel: Cancel, *, doubtful: bool = False) -> _Decoded:
         features = self._features(pcm, window_s)
         cancel.raise_if_requested()
         try:
             encoded = self._whisper.model.encode(ctranslate2.StorageView.from_array(features))
             cancel.raise_if_requested()
-            return self._search(encoded, len(pcm) / SAMPLE_RATE_HZ, cancel, stop_at_loop=window_s < _FULL_WINDOW_S)
+            audio_s, stop_at_loop = len(pcm) / SAMPLE_RATE_HZ, window_s < _FULL_WINDOW_S
+            if doubtful:
+                beams = self._settings.second_beam_size
+                return self._decode_in_slices(encoded, audio_s, cancel, beams, stop_at_loop=stop_at_loop)
+            return self._search(encoded, audio_s, cancel, stop_at_loop=stop_at_loop)
         except RuntimeError as error:
             raise EngineError(f"speech recognition failed ({error}).") from error
 

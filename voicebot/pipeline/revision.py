@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from voicebot.assistant.history import History
-from voicebot.audio import Pcm, ms_from_samples, samples_from_ms
+from voicebot.audio import Pcm, ms_from_samples, samples_from_ms, silence
 from voicebot.audio_io.playback import PlaybackBuffer, Played
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.errors import VoicebotError
@@ -30,6 +30,7 @@ from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.pipeline.channel import Channel
 from voicebot.pipeline.draft import Draft
 from voicebot.pipeline.play import OPENER, Player
+from voicebot.pipeline.prompts import Prompt
 from voicebot.pipeline.recognize import Recognized, recognize
 from voicebot.pipeline.respond import respond
 from voicebot.pipeline.speak import ClauseAudio, speak
@@ -109,6 +110,13 @@ class Revision:
         self._task: asyncio.Task[None] | None = None
         self._weighing: asyncio.Task[None] | None = None
         self._evidence: Evidence | None = None
+
+    @classmethod
+    def of_prompt(cls, around: Surroundings, turn: int, prompt: Prompt) -> Revision:
+        """Return the only revision of a turn that nobody spoke."""
+        request = None if prompt.asked else Request("", reply=prompt.text)
+        said = Recognized(prompt.text if prompt.asked else "", 0.0)
+        return cls(around, turn, 1, silence(0), 0.0, said=said, request=request)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin the work in a task that the group owns."""

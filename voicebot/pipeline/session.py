@@ -7,15 +7,15 @@ table without waiting for anything; the actions that it returns are then carried
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import logging
 from collections.abc import Callable
 
 from voicebot.assistant.history import History
-from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples, samples_from_ms, silence
+from voicebot.audio import SAMPLE_RATE_HZ, Pcm, ms_from_samples, samples_from_ms
 from voicebot.audio_io.port import AudioPort
 from voicebot.config.pipeline import PipelineSettings
-from voicebot.errors import IllegalEventError, VoicebotError
+from voicebot.errors import IllegalEventError
 from voicebot.events import (
     Event,
     FramesDropped,
@@ -26,7 +26,7 @@ from voicebot.events import (
     TurnDiscarded,
     TurnEnded,
 )
-from voicebot.latency.work import Work, WorkLedger, charged_to
+from voicebot.latency.work import WorkLedger
 from voicebot.pipeline.clean import FrontEnd
 from voicebot.pipeline.compact import Compactor
 from voicebot.pipeline.listen import Listener
@@ -34,12 +34,11 @@ from voicebot.pipeline.openers import Openers
 from voicebot.pipeline.overlap import Overlap
 from voicebot.pipeline.partials import Partial, Partials
 from voicebot.pipeline.prompts import Prompts
-from voicebot.pipeline.recognize import Recognized
 from voicebot.pipeline.revision import Revision, Surroundings
 from voicebot.pipeline.rules import activity_rules, barge_in_rules, eagerness_rules, endpoint_rules
+from voicebot.pipeline.sense import Sense
 from voicebot.pipeline.stages import Stages
 from voicebot.pipeline.turn import Turn
-from voicebot.pipeline.understand import Request
 from voicebot.pipeline.warm import Warming
 from voicebot.pipeline.weigh import unfinished
 from voicebot.turn.activity import VoiceEvent
@@ -78,6 +77,7 @@ class Session:
         self._openers = Openers(stages.openers, settings.openers)
         self._partials = Partials(stages.asr, self.work, self._on_partial)
         self._warming = Warming(name, stages.slm, self.work)
+        self._sense = Sense(name, stages.slm, self.history, self.work)
         self._compactor = Compactor(
             name, stages.slm, self.history, settings.history, settings.slm, self.work, self._warm_history
         )
@@ -99,7 +99,6 @@ class Session:
         self._onset_sample = 0
         self._stopped_sample = 0
         self._revision: Revision | None = None
-        self._sensing: asyncio.Task[None] | None = None
         self._noise_goes_on = False
         """Sound over the reply was judged to be no speech, and may not have ended."""
         self._dropped_frames = 0
@@ -268,23 +267,16 @@ class Session:
         event = self._overlap.judge(partial, revision, self._onset_sample, ended=ended, text_end=text_end)
         if event is not None:
             self._on(event, self._onset_sample)
-        elif ended and text_end is None and (self._sensing is None or self._sensing.done()):
-            self._sensing = self._group.create_task(self._judge_sense(partial, revision), name=f"{self.name} sense")
+        elif ended and text_end is None:
+            self._sense.ask(self._group, partial, functools.partial(self._judge_sense, revision))
 
-    async def _judge_sense(self, partial: Partial, revision: Revision) -> None:
-        """Let the language model say whether the words make an utterance, and decide."""
-        charged_to.set(Work(self.work))
-        text_end = 0.0
-        with contextlib.suppress(VoicebotError):
-            messages = self.history.messages(unfinished(partial.said.text))
-            text_end = await self._stages.slm.end_probability(messages, session=self.name)
+    def _judge_sense(self, revision: Revision, partial: Partial, text_end: float) -> None:
         if self._revision is revision and self.state is State.WEIGHING:
             self._judge(partial, text_end)
 
     def _stop_looking(self) -> None:
         self._partials.cancel()
-        if self._sensing is not None:
-            self._sensing.cancel()
+        self._sense.cancel()
 
     def _utterance(self, begin_sample: int, end_sample: int) -> Pcm:
         pre_roll = samples_from_ms(self._settings.endpoint.pre_roll_ms)
@@ -322,11 +314,7 @@ class Session:
         turn.onset_sample = turn.speech_end_sample = at_sample
         turn.revisions += 1
         self._warming.cancel()
-        request = None if prompt.asked else Request("", reply=prompt.text)
-        said = Recognized(prompt.text if prompt.asked else "", 0.0)
-        self._revision = Revision(
-            self._around, turn.number, turn.revisions, silence(0), 0.0, said=said, request=request
-        )
+        self._revision = Revision.of_prompt(self._around, turn.number, prompt)
         self._revision.start(self._group)
 
     def _drop_revision(self, at_sample: int) -> None:
