@@ -14,7 +14,7 @@ from typing import cast
 from voicebot.assistant.phrase_cache import PhraseCache
 from voicebot.audio import samples_from_ms
 from voicebot.clock import Clock
-from voicebot.config.box import CoreSettings, SchedulingSettings
+from voicebot.config.box import CoreSettings, SchedulingSettings, WorkerSettings
 from voicebot.config.load import Settings
 from voicebot.config.pipeline import PipelineSettings, SlmSettings
 from voicebot.config.tiers import TierSettings, kind_of
@@ -74,12 +74,23 @@ async def workers(
     used = [stage for stage in (known if stages is None else stages) if stage in known]
     # In a thread, since a new file is hashed.
     orders = [await asyncio.to_thread(_order, stage, settings, store, seating) for stage in used]
-    timeouts = settings.box.workers
     precedence = Precedence(settings.box.scheduling, threading.get_native_id())
+    with precedence.guarded():
+        try:
+            await asyncio.to_thread(precedence.take)
+            orders = [replace(order, nice=_nice_of(order.stage, precedence, seating)) for order in orders]
+            async with _supervised(orders, clock, observer, settings.box.workers) as supervisors:
+                yield supervisors
+        finally:
+            await asyncio.to_thread(precedence.give_back)
+
+
+@asynccontextmanager
+async def _supervised(
+    orders: Sequence[WorkerOrder], clock: Clock, observer: Observer, timeouts: WorkerSettings
+) -> AsyncGenerator[dict[str, Supervisor], None]:
+    supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}
     try:
-        await asyncio.to_thread(precedence.take)
-        orders = [replace(order, nice=_nice_of(order.stage, precedence, seating)) for order in orders]
-        supervisors = {order.stage: Supervisor(order, clock, observer, timeouts) for order in orders}
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(each.run(), name=f"{stage} worker") for stage, each in supervisors.items()]
             try:
@@ -91,8 +102,6 @@ async def workers(
                     task.cancel()
     except* VoicebotError as errors:
         raise first_error(errors) from None
-    finally:
-        await asyncio.to_thread(precedence.give_back)
 
 
 def _nice_of(stage: str, precedence: Precedence, seating: Seating | None) -> int | None:
@@ -233,23 +242,33 @@ async def _kept_costs(settings: Settings, clock: Clock, governor: Governor | Non
 
     Costs in cycles, which the governor makes possible, and costs in seconds are kept apart.
     """
-    file, pipeline = _cache(settings) / "costs.json", settings.pipeline
-    core, ghz = await asyncio.to_thread(cpu_name), unknown_ghz
+    file, ghz, in_cycles = costs_file(settings), unknown_ghz, False
     if governor is not None and governor.sets_frequency:
-        core, ghz = f"{core}, in cycles", governor.ghz
+        ghz, in_cycles = governor.ghz, True
     threads = _threads(settings.box.cores, None if governor is None else governor.seating)
-    keys = {
+    keys = await asyncio.to_thread(cost_keys, settings.pipeline, threads, in_cycles=in_cycles)
+    costs = Costs(clock, keys, await asyncio.to_thread(read_fits, file), ghz)
+    try:
+        yield costs
+    finally:
+        await asyncio.to_thread(write_fits, file, costs.learnt)
+
+
+def costs_file(settings: Settings) -> Path:
+    """Return where it is kept what the stages' work costs."""
+    return _cache(settings) / "costs.json"
+
+
+def cost_keys(pipeline: PipelineSettings, threads: Threads, *, in_cycles: bool) -> dict[str, FitKey]:
+    """Return what each stage's cost is kept under: apart in cycles, where the frequency is known, and in seconds."""
+    core = f"{cpu_name()}, in cycles" if in_cycles else cpu_name()
+    return {
         "asr": FitKey("asr", pipeline.asr.model, core, threads.asr),
         "slm_read": FitKey("slm_read", pipeline.slm.model, core, threads.slm_prefill),
         "slm": FitKey("slm", pipeline.slm.model, core, threads.slm),
         "tts_first": FitKey("tts_first", pipeline.tts.model, core, threads.tts),
         "tts": FitKey("tts", pipeline.tts.model, core, threads.tts),
     }
-    costs = Costs(clock, keys, await asyncio.to_thread(read_fits, file), ghz)
-    try:
-        yield costs
-    finally:
-        await asyncio.to_thread(write_fits, file, costs.learnt)
 
 
 def _sharing_cores(stages: Stages, settings: SchedulingSettings, clock: Clock) -> Stages:

@@ -100,6 +100,33 @@ def test_to_stand_back_needs_no_rights() -> None:
     assert (found["during"][0], found["worker_nice"], said) == (nice + 1, nice + 2, [])
 
 
+SPIN: Final = """
+import logging, os, sys, threading, time
+from voicebot.config.box import SchedulingSettings
+from voicebot.cpu.precedence import Precedence
+
+logging.basicConfig(level="ERROR", format="%(message)s")
+precedence = Precedence(SchedulingSettings(), threading.get_native_id())
+with precedence.guarded():
+    precedence.take()
+    begun, until_s = os.sched_getscheduler(0), time.monotonic() + 30
+    while os.sched_getscheduler(0) == os.SCHED_RR and time.monotonic() < until_s:
+        pass
+    print(begun == os.SCHED_RR, os.sched_getscheduler(0) == os.SCHED_OTHER)
+    precedence.give_back()
+"""
+
+
+def test_a_real_time_thread_that_turns_in_circles_becomes_a_normal_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SPIN], cwd=ROOT, text=True, capture_output=True, timeout=60, check=True
+    )
+    was_realtime, is_normal = done.stdout.split()
+    assert is_normal == "True"
+    said = "is no longer real-time" in done.stderr
+    assert said == (was_realtime == "True")
+
+
 class Limited:
     """A kernel that has a process of that niceness, with those limits."""
 

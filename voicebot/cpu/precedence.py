@@ -10,7 +10,8 @@ import contextlib
 import logging
 import os
 import resource
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,10 @@ from voicebot.cpu.placement import Seat
 from voicebot.cpu.scheduling import threads_of
 
 _log = logging.getLogger(__name__)
+_US_PER_S: Final = 1_000_000
 _LEAST_NICE: Final = -20
+_LONGEST_SPELL_S: Final = 1.0
+"""For which a real-time thread may run without once waiting for anything; a frame of audio takes some milliseconds."""
 _RLIMIT_NICE_ORIGIN: Final = 20
 """RLIMIT_NICE is 20 minus the least niceness that it allows (setrlimit(2))."""
 
@@ -68,6 +72,23 @@ class Precedence:
             return self.worker_nice
         return self.worker_nice + max(0, seat.nice - first)
 
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """See to it that a real-time thread that only turns in circles becomes a normal one: it would hold up all else.
+
+        The kernel says so by a signal, which only the main thread can wait for: elsewhere there is no guard. What is
+        taken inside the block is to be given back there.
+        """
+        try:
+            before = signal.signal(signal.SIGXCPU, lambda _number, _frame: self._overran())
+        except ValueError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGXCPU, before)
+
     def give_back(self) -> None:
         """Be as before."""
         while self._undo:
@@ -98,8 +119,21 @@ class Precedence:
             with contextlib.suppress(OSError):
                 os.sched_setscheduler(self._thread, os.SCHED_RR, os.sched_param(allowed))
                 self._undo.append(self._become_normal)
+                self._limit_spells()
                 return True
         return False
+
+    def _limit_spells(self) -> None:
+        if signal.getsignal(signal.SIGXCPU) is signal.SIG_DFL:
+            return  # nobody guards, and the signal would end the process
+        before = resource.getrlimit(resource.RLIMIT_RTTIME)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_RTTIME, (round(_LONGEST_SPELL_S * _US_PER_S), before[1]))
+            self._undo.append(lambda: resource.setrlimit(resource.RLIMIT_RTTIME, before))
+
+    def _overran(self) -> None:
+        self._become_normal()
+        _log.error("the daemon has computed for %.0f s without a pause, and is no longer real-time", _LONGEST_SPELL_S)
 
     def _become_normal(self) -> None:
         for thread in threads_of(os.getpid()):
