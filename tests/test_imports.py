@@ -38,10 +38,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "daemon": VOCABULARY
     | {"config", "engines", "turn", "audio_io", "latency", "models", "memory", "workers", "cpu"}
     | {"assistant", "pipeline", "interfaces"},
-    "serve": VOCABULARY | {"config", "audio_io", "models", "interfaces", "daemon"},
+    "reload": VOCABULARY | {"config"},
+    "serve": VOCABULARY | {"config", "audio_io", "models", "cpu", "interfaces", "daemon", "reload"},
     "replay": VOCABULARY | {"config", "turn", "audio_io", "latency", "pipeline"},
     "bench": VOCABULARY
-    | {"config", "engines", "audio_io", "latency", "models", "workers", "pipeline"}
+    | {"config", "engines", "audio_io", "latency", "models", "workers", "cpu", "pipeline"}
     | {"daemon", "replay"},
     "cli": VOCABULARY
     | {"config", "engines", "turn", "audio_io", "latency", "models", "memory", "workers", "cpu"}

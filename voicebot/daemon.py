@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -25,6 +26,7 @@ from voicebot.cpu.precedence import Precedence
 from voicebot.cpu.seats import HEAVY, TOO_FEW, Seating
 from voicebot.cpu.thermal import Thermometer
 from voicebot.engines.protocols import VoiceDetector, VoiceGate
+from voicebot.engines.registry import load_wake_word
 from voicebot.engines.scripted import (
     LoudnessDetector,
     ScriptedModel,
@@ -120,9 +122,12 @@ async def open_stages(
 
     Raises ModelError or EngineError.
     """
-    endpoint = settings.pipeline.endpoint
+    endpoint, wake = settings.pipeline.endpoint, settings.pipeline.wake
+    make_wake_word = functools.partial(load_wake_word, wake) if wake.mode == "word" else None
+    if make_wake_word is not None:
+        await asyncio.to_thread(make_wake_word)  # what is wrong with it is said at once, and its library is loaded
     if all_scripted(settings.pipeline):
-        stages = scripted_stages(clock)
+        stages = replace(scripted_stages(clock), make_wake_word=make_wake_word)
         if settings.pipeline.tiers:
             models = {tier.name: InlineSlm(ScriptedModel(), clock) for tier in settings.pipeline.tiers}
             stages = replace(stages, slm=_routed(InlineSlm(ScriptedModel(), clock), models, settings.pipeline, clock))
@@ -151,11 +156,17 @@ async def open_stages(
         turn = WorkerTurn(running["turn"]) if "turn" in running else None
         async with open_slm(settings.pipeline, running, clock) as slm, _kept_costs(settings, clock, governor) as costs:
             stages = Stages(
-                *(WorkerAsr(running["asr"]), slm, tts, make_gate, make_detector, apology, turn, covers), attend=attend
+                *(WorkerAsr(running["asr"]), slm, tts, make_gate, make_detector, apology, turn, covers),
+                attend=attend,
+                make_wake_word=make_wake_word,
             )
             stages = budgeted(stages, costs, settings.pipeline.ladder, clock)
             stages = _sharing_cores(stages, settings.box.scheduling, clock)
-            async with nullcontext() if governor is None else governor.running(stages.ladders):
+            if governor is None:
+                yield stages
+                return
+            stages = replace(stages, processor=lambda: governor.status)
+            async with governor.running(stages.ladders):
                 yield stages
 
 

@@ -159,6 +159,25 @@ class FramesDropped:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionChanged:
+    """Who speaks is listened to from here on, or is not until the wake word or a button calls the assistant.
+
+    The word is told of each time that it is heard.
+    """
+
+    session: str
+    at_sample: int
+    attentive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeChanged:
+    """Everything is played as loud as that from here on."""
+
+    percent: int
+
+
 Event = (
     StateChanged
     | Transcribed
@@ -174,6 +193,8 @@ Event = (
     | TurnDiscarded
     | WorkerChanged
     | FramesDropped
+    | AttentionChanged
+    | VolumeChanged
 )
 Observer = Callable[[Event], None]
 

@@ -13,7 +13,7 @@ from voicebot.audio import Pcm, samples_from_ms
 from voicebot.audio_io import local
 from voicebot.audio_io.devices import DuplexStream, Exchange
 from voicebot.audio_io.local import LocalPort
-from voicebot.audio_io.playback import Played
+from voicebot.audio_io.playback import PlaybackBuffer, Played
 from voicebot.errors import AudioDeviceError
 
 BLOCK = 160
@@ -24,7 +24,7 @@ class FakeDevice:
     """Opens as a stream; `tick` is what PortAudio's thread does once per block."""
 
     def __init__(self, rate_hz: int = 16_000, channels: int = 1, round_trip_s: float = ROUND_TRIP_S) -> None:
-        self.samplerate = float(rate_hz)
+        self.rates_hz = (rate_hz, rate_hz)
         self.blocksize = rate_hz // 100
         self.latency = (0.02, 0.03)
         self.channels = (1, channels)
@@ -53,6 +53,16 @@ class FakeDevice:
         self.finished()
         self.closed.set()
 
+    def capture(self, captured: Pcm, at_s: float) -> None:
+        """What the microphone's thread does, where it is another device with a clock of its own."""
+        assert self._exchange is not None
+        self._exchange.take(captured.tobytes(), at_s, xrun=False)
+
+    def play(self, heard_s: float) -> None:
+        """What the speaker's thread does then."""
+        assert self._exchange is not None
+        self.played.append(self._exchange.give(heard_s, xrun=False))
+
     async def tick(self, captured: Pcm | None = None, *, xrun: bool = False) -> None:
         self.stall(captured, xrun=xrun)
         await asyncio.sleep(0)
@@ -68,8 +78,8 @@ class FakeDevice:
         return np.frombuffer(b"".join(block or silent for block in self.played), np.int16)
 
 
-def port_on(device: FakeDevice, **settings: int) -> LocalPort:
-    return LocalPort("mic", "spk", block_ms=10, open_stream=device.open, **settings)
+def port_on(device: FakeDevice, *, backlog_ms: int = 1000, lead_ms: int = 40) -> LocalPort:
+    return LocalPort("mic", "spk", block_ms=10, backlog_ms=backlog_ms, lead_ms=lead_ms, open_stream=device.open)
 
 
 def ramp(blocks: int) -> list[Pcm]:
@@ -213,6 +223,68 @@ async def test_a_device_without_a_clock_is_heard_after_the_latencies_it_states()
         await device.tick()
     at = next(stretch.start_sample for stretch in played)
     assert at == 5 * BLOCK + samples_from_ms(50)
+
+
+@pytest.mark.parametrize("drift", [1e-3, -1e-3])
+async def test_two_devices_whose_clocks_drift_stay_together(drift: float) -> None:
+    device, block_s, delay_s = FakeDevice(), BLOCK / 16_000, 0.026
+    played: list[Played] = []
+    async with port_on(device) as port:
+        port.playback.subscribe(played.extend)
+        captures = [(n * block_s, "microphone") for n in range(6000)]
+        plays = [(n * block_s / (1 + drift) + 0.001, "speaker") for n in range(6000)]
+        for number, (at_s, which) in enumerate(sorted(captures + plays)):
+            if which == "speaker":
+                device.play(at_s - 0.001 + delay_s)
+            else:
+                device.capture(np.zeros(BLOCK, np.int16), at_s)
+                if round(at_s / block_s) % 2:
+                    await port.next_frame()
+            if number % 1000 == 500:
+                port.playback.push("click", click())
+            await asyncio.sleep(0)
+        assert (port.dropped_frames, port.late_blocks) == (0, 0)
+    clicks = np.flatnonzero(np.diff((device.heard() > 5000).astype(np.int8), prepend=0) == 1)
+    logged = [stretch.audible_sample for stretch in played if stretch.audible_sample]
+    assert len(clicks) == len(logged) == 12
+    # A click is sample n by the speaker's clock. The timeline is the microphone's, which is not as fast.
+    apart = (clicks / (1 + drift)) - clicks
+    assert abs(apart[-1]) > samples_from_ms(50)
+    np.testing.assert_allclose(logged, clicks + apart + delay_s * 16_000, atol=samples_from_ms(3))
+
+
+async def test_a_speaker_that_takes_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_DEAD_AFTER_S", 0.05)
+    device = FakeDevice()
+
+    async def listen(port: LocalPort) -> None:
+        while True:
+            device.capture(np.zeros(BLOCK, np.int16), 0.0)
+            device.capture(np.zeros(BLOCK, np.int16), 0.0)
+            await port.next_frame()
+            await asyncio.sleep(0.01)
+
+    async with port_on(device) as port:
+        with pytest.raises(AudioDeviceError, match="speaker has taken nothing"):
+            await listen(port)
+
+
+async def test_the_first_sample_has_the_number_it_is_given() -> None:
+    device, playback = FakeDevice(), PlaybackBuffer()
+    played: list[Played] = []
+    port = LocalPort("mic", "spk", block_ms=10, open_stream=device.open, playback=playback, begins_at=lambda: 3200)
+    async with port:
+        playback.subscribe(played.extend)
+        playback.push("click", click())
+        for _ in range(8):
+            await device.tick()
+        frame = await port.next_frame()
+        assert frame is not None
+        assert frame.start_sample == 3200
+        assert port.now_sample() >= 3200
+    clicks = np.flatnonzero(device.heard() > 5000)
+    at = next(stretch.audible_sample for stretch in played if stretch.audible_sample)
+    assert at == pytest.approx(3200 + clicks[0] + samples_from_ms(1000 * ROUND_TRIP_S), abs=2)
 
 
 async def test_xruns_of_the_device_are_counted() -> None:

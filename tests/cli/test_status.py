@@ -13,13 +13,17 @@ import typer
 from typer.testing import CliRunner, Result
 
 from tests.cpu.boxes import tree
+from tests.interfaces.control_scene import Elsewhere
 from voicebot.cli import status
+from voicebot.config import runtime
 from voicebot.cpu.account import Balance
 from voicebot.cpu.actuators import Controls
 from voicebot.cpu.box import Box
 from voicebot.cpu.placement import Placement, Seat, Speed
 from voicebot.cpu.status import StatusFile, read_status, status_of, status_path
 from voicebot.cpu.topology import read_box
+from voicebot.events import WorkerChanged
+from voicebot.interfaces.control_client import ControlClient, NoDaemonError
 
 CONTROLS = Controls(
     frequency=True, preference=False, clamps=True, affinity=True, realtime=False, nice=-10, wake_up=False
@@ -33,6 +37,7 @@ app.command()(status.status)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(runtime, "SYSTEM_FOLDER", tmp_path / "system")
     return tmp_path / "run/voicebot/status.json"
 
 
@@ -69,6 +74,8 @@ def test_it_shows_what_the_daemon_does(place: Path, tmp_path: Path) -> None:
     assert "recognition 1 down, heat asks for 25% less work" in shown
     assert "120 J in all, 10.0 J in a turn (4 so far), 1.5 W while nobody speaks; estimated" in shown
     told = json.loads(run("--json").stdout)
+    assert (told["schema"], told["daemon"]) == (2, None)
+    told = told["processor"]
     assert told["seats"]["slm"]["cpus"] == [4, 5]
     assert told["controls"] == asdict(CONTROLS)
     assert [cluster["name"] for cluster in told["clusters"]] == ["policy0", "policy4", "policy6"]
@@ -92,7 +99,7 @@ def test_without_a_daemon_it_is_a_sentence(content: str | None, place: Path) -> 
         place.write_text(content)
     done = run()
     assert done.exit_code == 1
-    assert isinstance(done.exception, status.NotRunningError)
+    assert isinstance(done.exception, NoDaemonError)
     assert str(done.exception).count("\n") == 0
 
 
@@ -105,12 +112,31 @@ def test_the_status_of_one_that_has_died_counts_for_nothing(place: Path, tmp_pat
     assert run().exit_code == 1
 
 
+def test_the_daemon_tells_of_itself_as_well(place: Path, tmp_path: Path) -> None:
+    with Elsewhere(place.parent) as elsewhere, ControlClient.connect() as client:
+        client.request("ask", text="Who?")
+        client.request("mute")
+        shown = run().stdout
+        assert f"process {os.getpid()}, the microphone is off, volume 100 %" in shown
+        assert "sessions      local idle" in shown
+        assert "turns         1" in shown
+        assert "last turn     'Who?': 'You said: Who?.' after" in shown
+        assert "clusters" not in shown
+        root = tree("rk3588", tmp_path)
+        write(place, root, read_box(root))
+        assert "soc 61 degrees Celsius" in run().stdout
+        told = json.loads(run("--json").stdout)
+        assert told["daemon"]["last_turn"]["reply"] == "You said: Who?."
+        assert told["processor"]["pid"] == told["daemon"]["pid"]
+        assert elsewhere.daemon is not None
+        elsewhere.daemon.watchers(WorkerChanged("asr", "died", None, "killed"))
+        assert "workers       asr died (1 died before)" in run().stdout
+
+
 @pytest.mark.usefixtures("place")
-def test_without_a_place_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    done = run()
-    assert done.exit_code == 1
-    assert "XDG_RUNTIME_DIR" in str(done.exception)
+def test_the_boxs_own_daemon_is_found(tmp_path: Path) -> None:
+    with Elsewhere(tmp_path / "system"):
+        assert "sessions      local idle" in run().stdout
 
 
 def test_where_it_is() -> None:

@@ -204,6 +204,14 @@ def test_a_watcher_that_fails_harms_nobody(tmp_path: Path, caplog: pytest.LogCap
     assert "an observer failed at StateChanged" in caplog.text
 
 
+def test_who_begins_to_watch_is_told_how_the_workers_are() -> None:
+    watchers, told = Watchers(), list[Event]()
+    for event in (WorkerChanged("asr", "loading", 7, ""), WorkerChanged("asr", "ready", 7, "")):
+        watchers(event)
+    watchers.watch(told.append)
+    assert told == [WorkerChanged("asr", "ready", 7, "")]
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", '{"muted": 1}', '{"muted": false, "more": 1}', '{"volume": 101}', "[" * 3000, "\0" * 9]
 )

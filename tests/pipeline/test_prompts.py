@@ -11,7 +11,7 @@ from voicebot.audio import ms_from_samples, samples_from_ms
 from voicebot.clock import run_virtual
 from voicebot.engines.scripted import Pace, ScriptedModel
 from voicebot.events import Transcribed, TurnEnded
-from voicebot.pipeline.prompts import BusyError, Prompts
+from voicebot.pipeline.prompts import BusyError, EndedError, Prompts
 from voicebot.turn.table import State
 
 TEXT = "The kettle is hot. It has boiled for a minute."
@@ -93,8 +93,10 @@ def test_what_waits_at_the_end_is_given_up() -> None:
         await talk.until(State.LISTENING)
         waiting.append(talk.session.say(TEXT))
 
-    converse(script)
+    talk = converse(script)
     assert waiting[0].cancelled()
+    with pytest.raises(EndedError):
+        talk.session.ask(TEXT)
 
 
 def test_no_more_wait_than_there_is_room_for_and_who_gives_up_makes_room() -> None:

@@ -14,12 +14,15 @@ class MutablePort:
 
     def __init__(self, port: AudioPort, *, muted: bool = False) -> None:
         self.muted = muted
+        self.taken_frames = 0
+        """How many frames were taken from it; it counts on for as long as the microphone and the session work."""
         self.playback = port.playback
         self._port = port
 
     async def next_frame(self) -> Frame | None:
         """Return the next 20 ms, silent while muted; None when there will be no more."""
         frame = await self._port.next_frame()
+        self.taken_frames += 1
         if frame is None or not self.muted:
             return frame
         return Frame(frame.start_sample, silence(FRAME_SAMPLES), frame.gap)

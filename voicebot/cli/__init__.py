@@ -7,7 +7,7 @@ import sys
 import typer
 
 from voicebot import __version__
-from voicebot.cli import ask, bench, doctor, models, plan, replay, run, say, simulate, status, talk, transcribe
+from voicebot.cli import ask, bench, control, doctor, models, plan, replay, run, say, simulate, status, talk, transcribe
 from voicebot.errors import VoicebotError, first_error
 
 app = typer.Typer(
@@ -25,6 +25,14 @@ app.command("transcribe")(transcribe.transcribe)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
+app.command("stop")(control.stop)
+app.command("listen")(control.listen)
+app.command("mute")(control.mute)
+app.command("unmute")(control.unmute)
+app.command("volume")(control.volume)
+app.command("sessions")(control.sessions)
+app.command("reload")(control.reload)
+app.command("events")(control.events)
 app.command("plan")(plan.plan)
 app.add_typer(bench.app, name="bench")
 app.command("simulate")(simulate.simulate)

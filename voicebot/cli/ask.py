@@ -12,7 +12,9 @@ from typing import Annotated, Final
 import typer
 
 from voicebot.assistant.history import History
+from voicebot.cli.by_daemon import AloneOption, chosen, daemon_to_prompt, prompt, refuse_session
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
+from voicebot.cli.control import SessionOption
 from voicebot.clock import LoopClock
 from voicebot.config.load import Settings
 from voicebot.config.tiers import FIRST_TIER, kind_of
@@ -29,6 +31,7 @@ _PATIENCE_MS: Final = 30_000
 
 
 def ask(
+    context: typer.Context,
     text: Annotated[str, typer.Argument(help="What to ask.")],
     *,
     pipeline: PipelineOption = "assistant",
@@ -41,9 +44,21 @@ def ask(
         Path | None, typer.Option(metavar="FILE", help="JSON list of tools that the reply may call; none is run.")
     ] = None,
     must_call: Annotated[bool, typer.Option("--must-call", help="The reply has to be calls of --tools.")] = False,
+    session: SessionOption = None,
+    alone: AloneOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the language model, without any audio."""
+    """Ask the language model: without any audio, or the daemon when one runs, which answers aloud as well."""
+    own = alone or must_call or chosen(context, "pipeline", "profile", "max_tokens", "tier", "tools")
+    daemon = None if own else daemon_to_prompt()
+    if daemon is not None:
+        turn = prompt(daemon, "ask", text, session)
+        if as_json:
+            print_json({"reply": turn["reply"], "source": turn["source"]})
+        else:
+            typer.echo(turn["reply"])
+        return
+    refuse_session(session)
     settings = load(pipeline, profile)
     if not text.strip():
         raise UsageError("there is nothing to ask; give the question as an argument.")

@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from voicebot.audio import SAMPLE_RATE_HZ
 from voicebot.events import (
+    AttentionChanged,
     Event,
     FramesDropped,
     Transcribed,
@@ -36,6 +37,8 @@ def _line(event: Event) -> str | None:
             return f"[bold cyan]you[/]  {escape(text)}{again}"
         case TurnEnded() as turn:
             return _reply(turn)
+        case AttentionChanged(attentive=attentive):
+            return f"[dim]     ({'listening' if attentive else 'waiting to be called'})[/]"
         case TurnDiscarded():
             return "[dim]     (heard something, but no words)[/]"
         case WorkerChanged(state="died") as worker:

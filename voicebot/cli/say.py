@@ -13,7 +13,9 @@ from voicebot.assistant.speakable import speakable
 from voicebot.audio import Pcm, ms_from_samples
 from voicebot.audio_io.devices import find_device, play_through
 from voicebot.audio_io.wav import write_wav
+from voicebot.cli.by_daemon import AloneOption, chosen, daemon_to_prompt, prompt, refuse_session
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
+from voicebot.cli.control import SessionOption
 from voicebot.clock import LoopClock
 from voicebot.config.load import Settings
 from voicebot.daemon import workers
@@ -24,15 +26,26 @@ from voicebot.workers.stages import WorkerTts
 
 
 def say(
+    context: typer.Context,
     text: Annotated[str, typer.Argument(help="What to say.")],
     *,
     pipeline: PipelineOption = "assistant",
     profile: ProfileOption = "voicebot",
     speaker: Annotated[str | None, typer.Option("--output", help="Speaker, by a part of its name.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write a WAV file and play nothing.")] = None,
+    session: SessionOption = None,
+    alone: AloneOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say a text."""
+    """Say a text: by the daemon when one runs, unless something of its own is asked for."""
+    if not alone and out is None and speaker is None and not chosen(context, "pipeline", "profile"):
+        daemon = daemon_to_prompt()
+        if daemon is not None:
+            turn = prompt(daemon, "say", text, session)
+            if as_json:
+                print_json({"text": turn["reply"], "heard": turn["heard"], "interrupted": turn["interrupted"]})
+            return
+    refuse_session(session)
     settings = load(pipeline, profile)
     spoken = speakable(text)
     if not spoken:

@@ -1,4 +1,4 @@
-"""`voicebot status`: what the running daemon does with the processor."""
+"""`voicebot status`: what the running daemon does, and what it does with the processor."""
 
 from __future__ import annotations
 
@@ -8,34 +8,68 @@ from rich.console import Console
 from rich.table import Table
 
 from voicebot.cli.common import JsonOption, print_json
-from voicebot.cpu.status import Status, read_status, status_path
-from voicebot.errors import VoicebotError
+from voicebot.config.runtime import folders_to_ask
+from voicebot.cpu.status import STATUS_FILE, Status, read_status
+from voicebot.interfaces.control_client import ControlClient
 
 _KHZ_PER_GHZ: Final = 1_000_000
 
 
-class NotRunningError(VoicebotError):
-    """No daemon runs that could be asked."""
-
-
 def status(*, as_json: JsonOption = False) -> None:
-    """Show what the running daemon does with the processor. Exits with 1 when none runs."""
-    path = status_path()
-    if path is None:
-        raise NotRunningError("a daemon has no place to tell anything; set $XDG_RUNTIME_DIR, for it and here.")
-    found = read_status(path)
-    if found is None:
-        raise NotRunningError(f"no daemon runs that could be asked; {path} tells of none.")
+    """Show what the running daemon does, and with the processor. Exits with 1 when none runs.
+
+    `voicebot talk` tells of the processor alone.
+    """
+    processor = _processor()
+    daemon = _daemon(required=processor is None)
     if as_json:
-        print_json(found)
-    else:
-        _print(found)
-
-
-def _print(found: Status) -> None:
+        print_json({"schema": 2, "daemon": daemon, "processor": processor})
+        return
     console = Console(highlight=False, soft_wrap=True)
+    if daemon is not None:
+        _print_daemon(console, daemon)
+    if processor is not None:
+        _print_processor(console, processor)
+
+
+def _daemon(*, required: bool) -> dict[str, Any] | None:
+    client = ControlClient.connect() if required else ControlClient.find()
+    if client is None:
+        return None
+    with client:
+        return client.request("status")
+
+
+def _processor() -> Status | None:
+    return next(filter(None, (read_status(folder / STATUS_FILE) for folder in folders_to_ask())), None)
+
+
+def _print_daemon(console: Console, daemon: dict[str, Any]) -> None:
+    models = ", ".join(f"{stage} {model}" for stage, model in daemon["pipeline"].items() if model)
+    heard = "the microphone is off" if daemon["muted"] else "listening"
+    console.print(f"daemon        process {daemon['pid']}, {heard}, volume {daemon['volume']} %", markup=False)
+    console.print(f"models        {models or 'none'}", markup=False)
+    sessions = ", ".join(f"{name} {one['state']}" for name, one in daemon["sessions"].items())
+    console.print(f"sessions      {sessions or 'none is open'}", markup=False)
+    workers = ", ".join(_worker(stage, worker) for stage, worker in daemon["workers"].items())
+    console.print(f"workers       {workers or 'none'}", markup=False)
+    last = daemon["last_turn"]
+    console.print(f"turns         {daemon['turns']}", markup=False)
+    if last is not None:
+        waited_ms = last["voice_to_voice_ms"]
+        after = "" if waited_ms is None else f" after {waited_ms:.0f} ms"
+        failed = "" if last["error"] is None else f" (failed: {last['error']})"
+        console.print(f"last turn     {last['user']!r}: {last['heard']!r}{after}{failed}", markup=False)
+
+
+def _worker(stage: str, worker: dict[str, Any]) -> str:
+    deaths = f" ({worker['deaths']} died before)" if worker["deaths"] else ""
+    return f"{stage} {worker['state']}{deaths}"
+
+
+def _print_processor(console: Console, found: Status) -> None:
     sessions = ", ".join(f"{name} {phase}" for name, phase in found["sessions"].items())
-    console.print(f"process {found['pid']}, {sessions or 'nobody speaks'}")
+    console.print(f"processor     process {found['pid']}, {sessions or 'nobody speaks'}")
     console.print(_clusters(found["clusters"]))
     console.print(_seats(found["seats"]))
     temperatures = ", ".join(f"{zone} {celsius:.0f}" for zone, celsius in found["temperatures_c"].items())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -15,6 +17,7 @@ from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load,
 from voicebot.cli.live import LivePrinter
 from voicebot.clock import LoopClock
 from voicebot.config.load import Settings
+from voicebot.config.wake import WakeSettings
 from voicebot.daemon import open_stages
 from voicebot.events import Event, Observer, TurnEnded
 from voicebot.models.store import Store
@@ -72,8 +75,34 @@ async def _talk(
         port = LocalPort(*devices, block_ms=audio.block_ms, lead_ms=audio.lead_ms)
         session = Session("talk", port, stages, settings.pipeline, observe)  # loads a model, while nobody listens yet
         async with port, asyncio.TaskGroup() as group:
-            console.print("[bold]Listening.[/] Speak; Ctrl-C ends.")
+            console.print(f"[bold]Listening.[/] {_how_to_begin(settings.pipeline.wake)}; Ctrl-C ends.")
+            listen_at_enter(session)
             talking = group.create_task(session.run())
             await over.wait()
             talking.cancel()
     return ended
+
+
+def listen_at_enter(session: Session) -> None:
+    """Take the Enter key for the button of push to talk, where there is a keyboard."""
+    if not sys.stdin.isatty():
+        return
+    loop, keyboard = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def pressed() -> None:
+        if os.read(keyboard, 1024):
+            session.listen()
+        else:
+            loop.remove_reader(keyboard)
+
+    loop.add_reader(keyboard, pressed)
+
+
+def _how_to_begin(wake: WakeSettings) -> str:
+    match wake.mode:
+        case "word":
+            return f'Say "{wake.word.replace("_", " ")}" or press Enter, and speak'
+        case "push":
+            return "Press Enter, and speak"
+        case _:
+            return "Speak"

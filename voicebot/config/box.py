@@ -9,7 +9,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from voicebot.config.control import ControlSettings
+from voicebot.config.mqtt import MqttSettings
 from voicebot.config.section import Section
+from voicebot.config.web import WebSettings
+from voicebot.config.wyoming import WyomingSettings
 
 
 class AudioSettings(Section):
@@ -53,6 +57,7 @@ class WorkerSettings(Section):
 
     start_timeout_s: float = Field(60.0, gt=0)
     request_timeout_s: float = Field(10.0, gt=0)
+    heartbeat_s: float = Field(10.0, gt=0)
 
 
 class SchedulingSettings(Section):
@@ -94,3 +99,7 @@ class BoxSettings(Section):
     scheduling: SchedulingSettings = SchedulingSettings()
     power: PowerSettings = PowerSettings()
     sessions: SessionSettings = SessionSettings()
+    control: ControlSettings = ControlSettings()
+    web: WebSettings = WebSettings()
+    wyoming: WyomingSettings = WyomingSettings()
+    mqtt: MqttSettings = MqttSettings()

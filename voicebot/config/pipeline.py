@@ -14,6 +14,7 @@ from pydantic import Field, Strict, field_validator, model_validator
 from voicebot.config.history import HistorySettings
 from voicebot.config.section import Section, Texts
 from voicebot.config.tiers import FIRST_TIER, RouterSettings, TierSettings
+from voicebot.config.wake import EarconSettings, WakeSettings
 from voicebot.errors import UsageError
 
 
@@ -253,6 +254,7 @@ class PipelineSettings(Section):
     """One kind of conversation."""
 
     hearing: HearingSettings = HearingSettings()
+    wake: WakeSettings = WakeSettings()
     endpoint: EndpointSettings = EndpointSettings()
     speculation: SpeculationSettings = SpeculationSettings()
     barge_in: BargeInSettings = BargeInSettings()
@@ -269,6 +271,7 @@ class PipelineSettings(Section):
     ladder: LadderSettings = LadderSettings()
     openers: OpenerSettings = OpenerSettings()
     phrases: PhraseSettings = PhraseSettings()
+    earcons: EarconSettings = EarconSettings()
 
     @field_validator("tiers")
     @classmethod

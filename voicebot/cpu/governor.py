@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from voicebot.clock import Clock
 from voicebot.config.box import PowerSettings
@@ -84,6 +84,11 @@ class Governor:
     def outcome(self) -> Outcome:
         """What was done last."""
         return self._outcome
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """What is told of the processor, as cpu/status.py has it."""
+        return self.pilot.status
 
     @property
     def sets_frequency(self) -> bool:

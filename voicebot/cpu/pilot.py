@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from voicebot.cpu.account import EnergyAccount
 from voicebot.cpu.actuators import Actuators
@@ -125,6 +125,11 @@ class Pilot:
                 now_s,
             )
         return Outcome(placement, decision.pressure, energies, settled=now_s - self._new_s > self._holds_s)
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """What was done, a second old at most; empty before the first step."""
+        return self._status.latest or {}
 
     def restore(self) -> None:
         """Leave everything as it was."""

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from voicebot.config.runtime import runtime_folder
 from voicebot.cpu.account import Balance
 from voicebot.cpu.actuators import Controls
 from voicebot.cpu.box import Box
@@ -19,17 +20,15 @@ from voicebot.cpu.sysfs import Folder
 
 _log = logging.getLogger(__name__)
 SCHEMA: Final = 1
+STATUS_FILE: Final = "status.json"
 _WRITE_EVERY_S: Final = 1.0
 Status = dict[str, Any]
 
 
 def status_path(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return where the snapshot is: in systemd's $RUNTIME_DIRECTORY or the user's own one; None without either."""
-    if given := environ.get("RUNTIME_DIRECTORY"):
-        return Path(given.split(":")[0]) / "status.json"
-    if own := environ.get("XDG_RUNTIME_DIR"):
-        return Path(own) / "voicebot/status.json"
-    return None
+    """Return where the snapshot is, in the folder of a daemon that runs; None where there is none."""
+    folder = runtime_folder(environ)
+    return None if folder is None else folder / STATUS_FILE
 
 
 def status_of(
@@ -80,20 +79,23 @@ class StatusFile:
     def __init__(self, path: Path | None) -> None:
         """`path`: None where there is no place for it. The file of another process that lives is left alone."""
         self._path = path
-        self._written: Status | None = None
+        self.latest: Status | None = None
+        """The last one, written or not."""
         self._written_s = -_WRITE_EVERY_S
         if path is not None and (other := read_status(path)) is not None and other["pid"] != os.getpid():
             self._path = None
 
     def is_due(self, now_s: float) -> bool:
         """Return whether it may be written again. A clock that went back ends the wait."""
-        return self._path is not None and not 0 <= now_s - self._written_s < _WRITE_EVERY_S
+        return not 0 <= now_s - self._written_s < _WRITE_EVERY_S
 
     def write(self, status: Status, now_s: float) -> None:
         """Write it, if it is new. Where it can't be written, that is logged and not tried again."""
-        if self._path is None or status == self._written:
+        if status == self.latest:
             return
-        self._written, self._written_s = status, now_s
+        self.latest, self._written_s = status, now_s
+        if self._path is None:
+            return
         part = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +107,7 @@ class StatusFile:
 
     def remove(self) -> None:
         """Take it away, if it is ours."""
-        if self._path is not None and self._written is not None:
+        if self._path is not None and self.latest is not None:
             self._path.unlink(missing_ok=True)
 
 

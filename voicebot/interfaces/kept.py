@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,14 +21,20 @@ class _Kept(Section):
     volume: int = Field(100, ge=0, le=100)
 
 
+def _at_once(write: Callable[[], None]) -> None:
+    write()
+
+
 class KeptState:
     """Written at each change, whole or not at all. A file that can't be read is as one with the microphone off.
 
     Who had muted the box must not be listened to because of a damaged disk.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, submit: Callable[[Callable[[], None]], object] = _at_once) -> None:
+        """`submit`: has the file written, one call after the other; an event loop gives a thread's."""
         self._file = file
+        self._submit = submit
         self._kept = self._read()
 
     @property
@@ -42,11 +49,11 @@ class KeptState:
 
     def set_muted(self, *, muted: bool) -> None:
         """Keep it."""
-        self._write(self._kept.model_copy(update={"muted": muted}))
+        self._keep(self._kept.model_copy(update={"muted": muted}))
 
     def set_volume(self, percent: int) -> None:
         """Keep it."""
-        self._write(self._kept.model_copy(update={"volume": percent}))
+        self._keep(self._kept.model_copy(update={"volume": percent}))
 
     def _read(self) -> _Kept:
         try:
@@ -58,8 +65,11 @@ class KeptState:
             _log.warning("%s can't be read (%s): the microphone is off until it is switched on", self._file, error)
             return _Kept(muted=True)
 
-    def _write(self, kept: _Kept) -> None:
+    def _keep(self, kept: _Kept) -> None:
         self._kept = kept
+        self._submit(lambda: self._write(kept))
+
+    def _write(self, kept: _Kept) -> None:
         part = self._file.with_name(f".{self._file.name}.part")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,16 @@ from voicebot.audio_io.port import AudioPort
 from voicebot.config.box import SessionSettings
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.errors import UsageError, VoicebotError
-from voicebot.events import Event, FramesDropped, Observer, StateChanged, TurnEnded, TurnEnergy, WorkerChanged
+from voicebot.events import (
+    Event,
+    FramesDropped,
+    Observer,
+    StateChanged,
+    TurnEnded,
+    TurnEnergy,
+    VolumeChanged,
+    WorkerChanged,
+)
 from voicebot.interfaces.kept import KeptState
 from voicebot.interfaces.watchers import Watchers
 from voicebot.latency.marks import voice_to_voice_ms
@@ -47,7 +56,7 @@ class Service:
     ) -> None:
         self.stages = stages
         self.pipeline = pipeline
-        self._limits = limits
+        self.limits = limits
         self._watchers = watchers
         self._kept = kept
         self._sessions: dict[str, Session] = {}
@@ -58,6 +67,7 @@ class Service:
         self._last_turn: dict[str, Any] | None = None
         self._turns = 0
         watchers.watch(self._note)
+        self.describe("cpu", stages.processor)
 
     def watch(self, observer: Observer) -> Callable[[], None]:
         """Tell somebody every event from here on; returns how to end that. An observer must not block."""
@@ -80,7 +90,7 @@ class Service:
         it ends, while the block may go on. Raises TooManySessionsError, and what the port raises; what the session
         raises reaches the block as a group.
         """
-        if len(self._sessions) >= self._limits.most:
+        if len(self._sessions) >= self.limits.most:
             raise TooManySessionsError(
                 f"{len(self._sessions)} conversations run already; raise sessions.most, or end one of them."
             )
@@ -101,6 +111,11 @@ class Service:
             self._dropped_frames.pop(name, None)
             self._watchers(StateChanged(name, port.now_sample(), "closed"))
 
+    @property
+    def taken_frames(self) -> Mapping[str, int]:
+        """How many frames of each conversation's microphone were taken, by the conversation's name."""
+        return {name: port.taken_frames for name, port in self._ports.items()}
+
     def stop(self, session: str | None = None) -> int:
         """End the replies that are on their way, in one session or in all; returns how many there were.
 
@@ -112,6 +127,15 @@ class Service:
                 one.stop()
                 stopped += 1
         return stopped
+
+    def listen(self, session: str | None = None, *, pressed: bool = True) -> str:
+        """Let one session, by default the only or local one, listen for a while without a wake word: push to talk.
+
+        `pressed` false is the button's release. Returns the session's name; raises NoSuchSessionError.
+        """
+        one = self._one(session)
+        one.listen(pressed=pressed)
+        return one.name
 
     @property
     def muted(self) -> bool:
@@ -125,7 +149,10 @@ class Service:
             port.muted = muted
             if muted and self._sessions[name].state in _USERS_TURN:
                 self._sessions[name].stop()
-        self._watchers(StateChanged("", 0, "muted" if muted else "unmuted"))
+        switched = StateChanged("", 0, "muted" if muted else "unmuted")
+        for one in self._sessions.values():
+            one.earcons.on(switched)
+        self._watchers(switched)
 
     @property
     def volume(self) -> int:
@@ -139,6 +166,7 @@ class Service:
         self._kept.set_volume(percent)
         for port in self._ports.values():
             port.playback.volume = percent / 100
+        self._watchers(VolumeChanged(percent))
 
     async def say(self, text: str, session: str | None = None) -> TurnEnded:
         """Say a text in one session, by default in the only or local one, once nobody speaks; returns its turn.
@@ -224,8 +252,8 @@ class Service:
         words = " ".join("".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text).split())
         if not words:
             raise UsageError("the text is empty; give some words.")
-        if len(words) > self._limits.longest_text:
-            raise UsageError(f"the text has {len(words)} characters; {self._limits.longest_text} are the most.")
+        if len(words) > self.limits.longest_text:
+            raise UsageError(f"the text has {len(words)} characters; {self.limits.longest_text} are the most.")
         return words
 
     def _free_name(self, wanted: str) -> str:

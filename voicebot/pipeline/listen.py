@@ -28,6 +28,8 @@ class Listener:
         self._recent = RecentAudio(samples_from_ms(_KEPT_MS))
         self._awake_until = 0
         self._judged_until = 0
+        self.awake = False
+        """Whether the last frame was near speech."""
 
     def hear(self, frame: Frame, *, echo: bool = False) -> list[VoiceEvent]:
         """Take the next frame and return what happened by its end. `echo`: our own voice may be in it."""
@@ -36,7 +38,8 @@ class Listener:
         was_awake = self._awake_until > frame.start_sample or self.activity.near_speech
         if self._gate.opens(frame.pcm):
             self._awake_until = frame.end_sample + self._hangover_samples
-        if self._awake_until <= frame.end_sample and not self.activity.near_speech:
+        self.awake = self._awake_until > frame.end_sample or self.activity.near_speech
+        if not self.awake:
             self._judged_until = frame.end_sample
             return []
         if not was_awake:

@@ -17,6 +17,10 @@ class BusyError(VoicebotError):
     """There is no room for one more."""
 
 
+class EndedError(VoicebotError):
+    """The conversation is over."""
+
+
 @dataclass(eq=False, slots=True)
 class Prompt:
     """A text, and the turn that it becomes."""
@@ -34,6 +38,7 @@ class Prompts:
     def __init__(self) -> None:
         self._waiting: deque[Prompt] = deque()
         self._current: Prompt | None = None
+        self._over = False
 
     @property
     def current(self) -> Prompt | None:
@@ -41,7 +46,9 @@ class Prompts:
         return self._current
 
     def add(self, text: str, *, asked: bool) -> asyncio.Future[TurnEnded]:
-        """Let a text wait for its turn. Raises BusyError when too many wait already."""
+        """Let a text wait for its turn. Raises BusyError when too many wait already, EndedError after `cancel`."""
+        if self._over:
+            raise EndedError("this conversation has ended; begin another one.")
         if len(self._waiting) >= _MOST_WAITING:
             raise BusyError(f"{_MOST_WAITING} texts wait to be spoken already; try again when some have been.")
         prompt = Prompt(text, asked)
@@ -69,7 +76,8 @@ class Prompts:
             prompt.ended.set_result(turn)
 
     def cancel(self) -> None:
-        """Give all of them up."""
+        """Give all of them up, for good."""
+        self._over = True
         for prompt in (self._current, *self._waiting):
             if prompt is not None:
                 prompt.ended.cancel()

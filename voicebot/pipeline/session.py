@@ -27,15 +27,16 @@ from voicebot.events import (
     TurnEnded,
 )
 from voicebot.latency.work import WorkLedger
+from voicebot.pipeline.attentive import AttentiveListener
 from voicebot.pipeline.clean import FrontEnd
 from voicebot.pipeline.compact import Compactor
-from voicebot.pipeline.listen import Listener
+from voicebot.pipeline.earcons import Earcons
 from voicebot.pipeline.openers import Openers
 from voicebot.pipeline.overlap import Overlap
 from voicebot.pipeline.partials import Partial, Partials
 from voicebot.pipeline.prompts import Prompts
 from voicebot.pipeline.revision import Revision, Surroundings
-from voicebot.pipeline.rules import activity_rules, barge_in_rules, eagerness_rules, endpoint_rules
+from voicebot.pipeline.rules import barge_in_rules, eagerness_rules, endpoint_rules
 from voicebot.pipeline.sense import Sense
 from voicebot.pipeline.stages import Stages
 from voicebot.pipeline.turn import Turn
@@ -63,18 +64,14 @@ class Session:
         self._settings = settings
         self._observer = observer
         self._machine = TurnMachine()
-        self._listener = Listener(
-            stages.make_gate(),
-            stages.make_detector(),
-            activity_rules(settings.endpoint, settings.speculation),
-            settings.endpoint.gate_hangover_ms,
-        )
+        self._listener = AttentiveListener(name, stages, settings, lambda: self.state, self._publish)
         barge_in = barge_in_rules(settings.barge_in)
         self._overlap = Overlap(port.playback, port.now_sample, settings.barge_in, barge_in)
         self._end_of_turn = EndOfTurn(endpoint_rules(settings.endpoint, settings.barge_in.commands))
         self._eagerness = Eagerness(eagerness_rules(settings.speculation))
         self._front_end = FrontEnd(port.playback, settings.hearing)
-        self._openers = Openers(stages.openers, settings.openers)
+        self._openers = Openers(stages.openers, settings.openers, settings.earcons)
+        self.earcons = Earcons(port.playback, settings.earcons)
         self._partials = Partials(stages.asr, self.work, self._on_partial)
         self._warming = Warming(name, stages.slm, self.work)
         self._sense = Sense(name, stages.slm, self.history, self.work)
@@ -82,17 +79,8 @@ class Session:
             name, stages.slm, self.history, settings.history, settings.slm, self.work, self._warm_history
         )
         self._around = Surroundings(
-            name,
-            stages,
-            settings,
-            self.history,
-            barge_in,
-            port.playback,
-            self.work,
-            port.now_sample,
-            self._publish,
-            self._on_revision,
-            self._on_evidence,
+            *(name, stages, settings, self.history, barge_in, port.playback, self.work, port.now_sample),
+            *(self._publish, self._on_revision, self._on_evidence),
         )
         self._turn = Turn(0, 0)
         self._prompts = Prompts()
@@ -109,8 +97,8 @@ class Session:
             Action.DROP_REVISION: self._drop_revision,
             Action.COMMIT: self._commit,
             Action.DISCARD_TURN: self._discard_turn,
-            Action.DUCK: self._duck,
-            Action.UNDUCK: self._unduck,
+            Action.DUCK: lambda _: self._overlap.duck(),
+            Action.UNDUCK: lambda _: self._overlap.forget(),
             Action.PAUSE: self._pause,
             Action.RESUME: self._resume,
             Action.INTERRUPT: self._interrupt,
@@ -125,23 +113,27 @@ class Session:
 
     async def run(self) -> None:
         """Listen and answer until the microphone ends; then leave nothing running."""
-        async with asyncio.TaskGroup() as self._group:
-            self._warm_history()
-            while (frame := await self._port.next_frame()) is not None:
-                clean = self._front_end.clean(frame)
-                for heard in self._listener.hear(clean, echo=self._front_end.leaking):
-                    self._hear(heard)
-                self._look()
-                self._weigh_again()
-                self._cover_wait()
-                self._take_prompt()
-                self._make_room()
-                self._report_drops()
-            self.stop()
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                await self._converse()
+        finally:
             self._prompts.cancel()
-            self._partials.cancel()
-            self._compactor.cancel()
-            self._warming.cancel()
+
+    async def _converse(self) -> None:
+        self._warm_history()
+        while (frame := await self._port.next_frame()) is not None:
+            clean = self._front_end.clean(frame)
+            for heard in self._listener.hear(clean, echo=self._front_end.leaking):
+                self._hear(heard)
+            self._look()
+            self._weigh_again()
+            self._cover_wait()
+            self._use_quiet()
+            self._report_drops()
+        self.stop()
+        self._partials.cancel()
+        self._compactor.cancel()
+        self._warming.cancel()
 
     def stop(self) -> None:
         """Stop the reply, or forget what is being said, as if the user had pressed a button."""
@@ -149,12 +141,16 @@ class Session:
         self._stopped_sample = self._port.now_sample()
         self._on(TurnEvent.STOP, self._stopped_sample)
 
+    def listen(self, *, pressed: bool = True) -> None:
+        """Listen for a while to who speaks, without a wake word, or no longer; as if a button were pressed."""
+        self._listener.press(self._port.now_sample(), pressed=pressed)
+
     def ask(self, text: str) -> asyncio.Future[TurnEnded]:
-        """Answer a text aloud as soon as nobody speaks; the result is the whole turn. Raises BusyError."""
+        """Answer a text aloud once nobody speaks; the result is the whole turn. Raises BusyError and EndedError."""
         return self._prompts.add(text, asked=True)
 
     def say(self, text: str) -> asyncio.Future[TurnEnded]:
-        """Say a text as soon as nobody speaks; the result is the whole turn. Raises BusyError."""
+        """Say a text once nobody speaks; the result is the whole turn. Raises BusyError and EndedError."""
         return self._prompts.add(text, asked=False)
 
     def _hear(self, heard: VoiceEvent) -> None:
@@ -230,14 +226,13 @@ class Session:
             waited = self._port.now_sample() - self._turn.speech_end_sample
             self._revision.cover_wait(lambda: self._openers.due(self._turn.number, waited))
 
-    def _take_prompt(self) -> None:
-        quiet = self.state is State.IDLE and not self._listener.activity.near_speech
+    def _use_quiet(self) -> None:
+        """While nobody speaks, take up a text that waits for that, or else make room in the history."""
+        quiet, now = self.state is State.IDLE and not self._listener.activity.near_speech, self._port.now_sample()
         if quiet and self._prompts.take() is not None:
-            self._on(TurnEvent.PROMPTED, self._port.now_sample())
-
-    def _make_room(self) -> None:
-        quiet = self.state is State.IDLE and not self._listener.activity.near_speech
-        self._compactor.look(self._group, self._port.now_sample(), quiet=quiet)
+            self._on(TurnEvent.PROMPTED, now)
+            quiet = False
+        self._compactor.look(self._group, now, quiet=quiet)
 
     def _weigh_again(self) -> None:
         """Once in a long pause, judge the voice with what came after the soft end."""
@@ -317,8 +312,7 @@ class Session:
         self._revision = Revision.of_prompt(self._around, turn.number, prompt)
         self._revision.start(self._group)
 
-    def _drop_revision(self, at_sample: int) -> None:
-        del at_sample
+    def _drop_revision(self, _at_sample: int) -> None:
         if self._prompts.current is not None:  # the user was quicker, and his turn is this one
             self._prompts.put_back()
             self._turn.onset_sample = self._onset_sample
@@ -326,8 +320,7 @@ class Session:
             self._turn.draft = self._revision.drop()
             self._revision = None
 
-    def _commit(self, at_sample: int) -> None:
-        del at_sample
+    def _commit(self, _at_sample: int) -> None:
         if self._revision is not None:
             now = self._port.now_sample()
             self._publish(TurnCommitted(self.name, self._turn.number, self._turn.revisions, now))
@@ -340,21 +333,11 @@ class Session:
         self._partials.cancel()
         self._publish(TurnDiscarded(self.name, self._turn.number, self._port.now_sample()))
 
-    def _duck(self, at_sample: int) -> None:
-        del at_sample
-        self._overlap.duck()
-
-    def _unduck(self, at_sample: int) -> None:
-        del at_sample
-        self._overlap.forget()
-
-    def _pause(self, at_sample: int) -> None:
-        del at_sample
+    def _pause(self, _at_sample: int) -> None:
         if self._revision is not None:
             self._overlap.pause(self._revision)
 
-    def _resume(self, at_sample: int) -> None:
-        del at_sample
+    def _resume(self, _at_sample: int) -> None:
         self._stop_looking()
         self._noise_goes_on = self._listener.activity.speaking
         if self._revision is not None:
@@ -368,15 +351,13 @@ class Session:
             self._publish(interruption)
         self._end_turn(interrupted=True)
 
-    def _close_turn(self, at_sample: int) -> None:
-        del at_sample
+    def _close_turn(self, _at_sample: int) -> None:
         self._end_turn(interrupted=False)
         if self._noise_goes_on and self._listener.activity.speaking:
             self._listener.activity.begin_anew()  # or the next question would be its continuation
         self._noise_goes_on = False
 
-    def _apologize(self, at_sample: int) -> None:
-        del at_sample
+    def _apologize(self, _at_sample: int) -> None:
         if self._revision is not None:
             _log.info("%s: turn %d failed: %s", self.name, self._turn.number, self._revision.error)
             self._revision.apologize(self._group)
@@ -408,4 +389,5 @@ class Session:
 
     def _publish(self, event: Event) -> None:
         self._stages.attend(event)
+        self.earcons.on(event)
         self._observer(event)

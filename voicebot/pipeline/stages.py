@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from voicebot.audio import Pcm
-from voicebot.engines.protocols import Message, Speech, Transcript, VoiceDetector, VoiceEnd, VoiceGate
+from voicebot.engines.protocols import Message, Speech, Transcript, VoiceDetector, VoiceEnd, VoiceGate, WakeWord
 from voicebot.events import Observer, ignore
 from voicebot.latency.plan import Ladders
 
@@ -68,5 +68,9 @@ class Stages:
     """Phrases that cover a wait; empty where there are none."""
     ladders: Ladders = field(default_factory=Ladders)
     """How the stages keep the deadlines; by default they do all they can, however long it takes."""
+    processor: Callable[[], Mapping[str, Any]] = dict
+    """What is told of the processor that they run on, as JSON values; nothing blocks."""
     attend: Observer = ignore
     """Who sees to it that the processor is as fast as the sessions need it: is told what happens in them."""
+    make_wake_word: Callable[[], WakeWord] | None = None
+    """None when the pipeline waits for no such word."""

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from voicebot.bench.stages import measure_stages
 from voicebot.bench.whole import repeated
-from voicebot.cli.bench import asr, budget, hog, idle, kills, pauses, slm, slm_peers, soak, stages, turns, virtual
+from voicebot.cli.bench import asr, budget, cpu, hog, idle, kills, pauses, slm, slm_peers, soak, stages, turns, virtual
 from voicebot.cli.bench.common import questions, show
 from voicebot.cli.common import JsonOption, load, open_store, print_json
 from voicebot.cli.conversations import read_clips
@@ -24,6 +24,7 @@ app.command("stages")(stages.stages)
 app.command("turns")(turns.turns)
 app.command("pauses")(pauses.pauses)
 app.command("asr")(asr.asr)
+app.command("cpu")(cpu.cpu)
 app.command("idle")(idle.idle)
 app.command("budget")(budget.budget)
 app.command("hog")(hog.hog)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from voicebot.cli.common import JsonOption, print_json
+from voicebot.cli.simulate.costs import described_costs, learnt, print_costs
 from voicebot.cli.simulate.report import described, described_validation
 from voicebot.cli.simulate.tables import print_study, print_validation
 from voicebot.errors import UsageError
@@ -46,6 +47,9 @@ def simulate(
     vary: Annotated[
         float, typer.Option(min=0, max=90, help="Vary each parameter of the box up and down by so many percent.")
     ] = 0.0,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Hold what the daemon would learn of the stages against the truth.")
+    ] = False,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw into this folder.")] = None,
     replay: Annotated[
         Path | None,
@@ -67,6 +71,14 @@ def simulate(
     question = Question(chip, _models(model_b), users, minutes * 60, seed, chosen, gains, vary / 100)
     if vary and (len(chosen) < 2 or not chosen[0].name.startswith(VOICEBOT)):
         raise UsageError(f"--vary compares {VOICEBOT}, named first, with at least one other.")
+    if costs:
+        with _progress() as step:
+            runs = learnt(question, step)
+        if as_json:
+            print_json(described_costs(question, runs))
+        else:
+            print_costs(question, runs)
+        return
     if plots is not None:
         check_matplotlib()
     with _progress() as step:
