@@ -82,6 +82,14 @@ def test_the_terms_are_recovered_from_noise_at_differing_frequencies(box: Box, s
         assert cost.seconds(15, ghz) == pytest.approx(TRUE.seconds(15, ghz), rel=0.05)
 
 
+def test_much_noise_and_work_of_one_size_take_some_hundred_observations_and_not_only_the_newest() -> None:
+    rng, prediction = np.random.default_rng(0), Prediction(PRIOR)
+    for _ in range(1000):
+        ghz = float(rng.choice([1.2, 2.4]))
+        prediction.observe(5, ghz, float(rng.lognormal(0, 0.3)) * TRUE.seconds(5, ghz))
+    assert prediction.cost.gcycles_per_unit == pytest.approx(TRUE.gcycles_per_unit, rel=0.1)
+
+
 def test_without_noise_every_term_is_exact() -> None:
     cost = taught(lambda *_: 1.0, 0, 200).cost
     found = (cost.base_s, cost.gcycles_per_unit, cost.memory_s_per_unit)

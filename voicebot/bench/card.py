@@ -26,7 +26,7 @@ class Card:
     PortAudio's does. Times are the system's own.
     """
 
-    samplerate: float = SAMPLE_RATE_HZ
+    rates_hz = (SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
     latency = (0.02, 0.04)
     channels = (1, 1)
 

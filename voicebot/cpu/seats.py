@@ -42,7 +42,7 @@ def seats(box: Box) -> Seating:
     proportion. Inference gets the fastest, audio the slowest ones. A heavy thread has a physical core to itself: SMT
     siblings would share its arithmetic units and wait for each other at every barrier.
     """
-    cores = _cores(box)
+    cores = physical_cores(box)
     if len(cores) <= TOO_FEW:
         everywhere = tuple(chain(*cores))
         heavy = tuple(core[0] for core in cores)
@@ -67,7 +67,7 @@ def _apart(box: Box, seats: Mapping[Role, Seat], others: Sequence[Core]) -> dict
     return {role: replace(seats[role], cpus=cpus) for role in roles}
 
 
-def _cores(box: Box) -> list[Core]:
+def physical_cores(box: Box) -> list[Core]:
     """Return the physical cores, the slowest first, and of equal ones the first."""
     cpus = set(box.cpus)
     cores = {tuple(sorted(cpus & {cpu, *box.threads_of_core.get(cpu, ())})) for cpu in cpus}

@@ -8,7 +8,6 @@ counting less. Errors are relative, since a stage's noise grows with its time, a
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import replace
 from itertools import combinations
 from typing import Final
@@ -19,9 +18,13 @@ from numpy.typing import NDArray
 from voicebot.latency.cost import StageCost
 from voicebot.latency.margin import Margin
 
-_WINDOW: Final = 200
-_FORGETTING: Final = 0.995
-"""Of an observation's weight with each newer one: the last hundred count for most."""
+WINDOW: Final = 2000
+"""Observations that are remembered: where noise is 0.3, c is known to a tenth after a thousand and more."""
+_FORGETTING: Final = 0.9995
+"""Of an observation's weight with each newer one."""
+_RECENT: Final = 200
+_RECENT_FORGETTING: Final = 0.995
+"""The same where only the level is to be known, which may drift: the last hundred count for most."""
 _LINEAR_FROM: Final = 0.1
 _ROUNDS: Final = 4
 _PRIOR_WEIGHT: Final = 0.3
@@ -49,7 +52,7 @@ class Prediction:
         self._prior = prior
         self._fitted = prior
         self._margin = Margin(prior.margin)
-        self._window: deque[tuple[float, float, float]] = deque(maxlen=_WINDOW)
+        self._window = np.empty((0, 3))
         self.observations = 0
 
     @property
@@ -64,33 +67,43 @@ class Prediction:
             return
         self.observations += 1
         missed = seconds > self.cost.careful_seconds(units, ghz)
-        self._window.append((units, ghz, seconds))
+        self._window = np.vstack((self._window[1 - WINDOW :], (units, ghz, seconds)))
         self._fitted = self._fit()
-        self._margin.follow(missed=missed, ratios=[self._ratio(*one) for one in list(self._window)[-_JUDGED:]])
+        self._margin.follow(missed=missed, ratios=[self._ratio(*one) for one in self._window[-_JUDGED:].tolist()])
 
     def _ratio(self, units: float, ghz: float, seconds: float) -> float:
         return max(seconds, _SHORTEST_S) / max(self._fitted.seconds(units, ghz), _SHORTEST_S)
 
     def _fit(self) -> StageCost:
-        units, ghz, seconds = np.array(self._window).T
+        units, ghz, seconds = self._window.T
+        differ, forgetting = tells_frequency(ghz), _FORGETTING
+        if not differ:
+            units, ghz, seconds = units[-_RECENT:], ghz[-_RECENT:], seconds[-_RECENT:]
+            forgetting = _RECENT_FORGETTING
         prior = _at_level(self._prior, units, ghz, seconds)
+        start = self._fitted if self.observations > 1 else prior
         # The prior's shape, as if it had been seen with little, usual and much work.
         usual_units, usual_ghz = max(float(np.median(units)), 1e-3), float(np.median(ghz))
         seen = [(share * usual_units, usual_ghz) for share in (0.0, 1.0, 2.0)]
-        weights = np.concatenate((np.full(len(seen), _PRIOR_WEIGHT), _FORGETTING ** np.arange(len(units))[::-1]))
-        differ = float(np.std(np.log(ghz))) > _FREQUENCIES_DIFFER
+        weights = np.concatenate((np.full(len(seen), _PRIOR_WEIGHT), forgetting ** np.arange(len(units))[::-1]))
         units = np.concatenate(([n for n, _ in seen], units))
         ghz = np.concatenate(([f for _, f in seen], ghz))
         seconds = np.concatenate(([prior.seconds(*one) for one in seen], seconds))
+        expected_s = start.base_s + units * (start.gcycles_per_unit / ghz + start.memory_s_per_unit)
         if differ:
             columns = np.stack((np.ones_like(units), units / ghz, units), axis=1)
-            return StageCost(*_robust_fit(columns, seconds, weights))
+            return StageCost(*_robust_fit(columns, seconds, weights, expected_s))
         cycles, memory = prior.gcycles_per_unit, prior.memory_s_per_unit
         if cycles + memory == 0:
             cycles = 1.0
         columns = np.stack((np.ones_like(units), units * (cycles / ghz + memory)), axis=1)
-        base_s, scale = _robust_fit(columns, seconds, weights)
+        base_s, scale = _robust_fit(columns, seconds, weights, expected_s)
         return StageCost(base_s, scale * cycles, scale * memory)
+
+
+def tells_frequency(ghz: Floats) -> bool:
+    """Return whether frequencies differ enough for c and m to be told apart."""
+    return float(np.std(np.log(ghz))) > _FREQUENCIES_DIFFER
 
 
 def _at_level(prior: StageCost, units: Floats, ghz: Floats, seconds: Floats) -> StageCost:
@@ -100,20 +113,20 @@ def _at_level(prior: StageCost, units: Floats, ghz: Floats, seconds: Floats) -> 
     return StageCost(prior.base_s * level, prior.gcycles_per_unit * level, prior.memory_s_per_unit * level)
 
 
-def _robust_fit(columns: Floats, seconds: Floats, weights: Floats) -> list[float]:
-    """Return the non-negative coefficients of the columns."""
+def _robust_fit(columns: Floats, seconds: Floats, weights: Floats, expected_s: Floats) -> list[float]:
+    """Return the non-negative coefficients of the columns.
+
+    `expected_s`: what is expected so far. From there a few rounds do; from nothing c is some percent low after four.
+    """
     least_s = max(_LEAST_SHARE * float(np.median(seconds)), _SHORTEST_S)
-    scale_s = np.maximum(seconds, least_s)
-    reweighted = weights
     found = np.zeros(columns.shape[1])
     for _ in range(_ROUNDS):
-        rows = reweighted / scale_s**2
-        found = _non_negative((columns.T * rows) @ columns, (columns.T * rows) @ seconds)
         # Relative to what is expected: relative to what was measured, short times would count for too much.
-        expected_s = columns @ found
         scale_s = np.maximum(expected_s, least_s)
         errors = np.abs(seconds - expected_s) / scale_s
-        reweighted = weights * _LINEAR_FROM / np.maximum(errors, _LINEAR_FROM)
+        rows = weights * _LINEAR_FROM / np.maximum(errors, _LINEAR_FROM) / scale_s**2
+        found = _non_negative((columns.T * rows) @ columns, (columns.T * rows) @ seconds)
+        expected_s = columns @ found
     return [float(one) for one in found]
 
 
