@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import cast
+from typing import BinaryIO, cast
 
 import pytest
 
 from voicebot.cli.talk import listen_at_enter
 from voicebot.clock import LoopClock
 from voicebot.pipeline.session import Session
+
+PATIENCE_S = 30.0
 
 
 class Pressed:
@@ -20,29 +23,29 @@ class Pressed:
         self.times += 1
 
 
-async def test_enter_calls_the_assistant_and_the_end_of_input_ends_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    keyboard, terminal = os.openpty()
+async def press(keys: BinaryIO, times: int) -> int:
+    """Press Enter so often, and then end the input; return how often that called the assistant."""
     session = Pressed()
+    listen_at_enter(cast("Session", session))
+    async with asyncio.timeout(PATIENCE_S):
+        for time in range(times):
+            keys.write(b"\n")
+            while session.times <= time:
+                await LoopClock().sleep_s(0.001)
+    keys.write(b"\x04")  # Ctrl-D
+    await LoopClock().sleep_s(0.01)
+    return session.times
+
+
+def test_enter_calls_the_assistant(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard, terminal = os.openpty()
     with os.fdopen(terminal) as stdin, os.fdopen(keyboard, "wb", buffering=0) as keys:
         monkeypatch.setattr("sys.stdin", stdin)
-        listen_at_enter(cast("Session", session))
-        for times in (1, 2):
-            keys.write(b"\n")
-            while session.times < times:
-                await LoopClock().sleep_s(0.001)
-        keys.write(b"\x04")  # Ctrl-D
-        await LoopClock().sleep_s(0.01)
-        keys.write(b"\n")
-        await LoopClock().sleep_s(0.01)
-    assert session.times == 2
+        assert asyncio.run(press(keys, 2)) == 2
 
 
-async def test_without_a_keyboard_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_keyboard_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     out, into = os.pipe()
     with os.fdopen(out) as stdin, os.fdopen(into, "wb", buffering=0) as keys:
         monkeypatch.setattr("sys.stdin", stdin)
-        session = Pressed()
-        listen_at_enter(cast("Session", session))
-        keys.write(b"\n")
-        await LoopClock().sleep_s(0.01)
-    assert session.times == 0
+        assert asyncio.run(press(keys, 0)) == 0

@@ -30,7 +30,7 @@ class LivePrinter:
             self._console.print(line)
 
 
-def _line(event: Event) -> str | None:
+def _line(event: Event) -> str | None:  # noqa: PLR0911 - one for each event
     match event:
         case Transcribed(text=text, revision=revision) if text:
             again = "" if revision == 1 else f" [dim](revision {revision})[/]"

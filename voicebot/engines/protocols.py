@@ -128,6 +128,19 @@ class VoiceDetector(Protocol):
         """Forget the stream."""
 
 
+class WakeWord(Protocol):
+    """Waits in a stream for the word by which the assistant is called."""
+
+    late_samples: int
+    """How long after its end the word is noticed, about."""
+
+    def hears(self, pcm: Pcm) -> bool:
+        """Take the next audio, 16 kHz mono int16; return whether the word was noticed in it. Then it begins anew."""
+
+    def reset(self) -> None:
+        """Forget the stream."""
+
+
 class Recognizer(Protocol):
     """Speech to text."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from voicebot.config.pipeline import AsrSettings, SlmSettings, TtsSettings, TurnModelSettings
-from voicebot.engines.protocols import Alarm, LanguageModel, Recognizer, Synthesizer, TurnModel
+from voicebot.config.wake import WakeSettings
+from voicebot.engines.protocols import Alarm, LanguageModel, Recognizer, Synthesizer, TurnModel, WakeWord
 from voicebot.engines.scripted import (
     ScriptedModel,
     ScriptedRecognizer,
@@ -61,3 +62,10 @@ def load_turn_model(settings: TurnModelSettings, model: Path, threads: int) -> T
     from voicebot.engines.smart_turn import SmartTurn  # noqa: PLC0415
 
     return SmartTurn(model, threads)
+
+
+def load_wake_word(settings: WakeSettings) -> WakeWord:
+    """Load one stream's detector of the wake word that the settings name. Raises EngineError."""
+    from voicebot.engines.wake_word import MicroWakeWordDetector  # noqa: PLC0415
+
+    return MicroWakeWordDetector(settings)

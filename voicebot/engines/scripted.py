@@ -187,6 +187,30 @@ class ScriptedSynthesizer:
         yield Speech(hum(samples_from_ms(self.ms_per_letter * len(text))), tuple(ends))
 
 
+class ScriptedWakeWord:
+    """Hears the word as soon as `script` finds it in the audio since the last one or the last reset."""
+
+    def __init__(self, script: Callable[[Pcm], bool], late_ms: float = 0.0) -> None:
+        self.late_samples = samples_from_ms(late_ms)
+        self.chunks = 0
+        """How many it was shown."""
+        self._script = script
+        self._heard = np.zeros(0, np.int16)
+
+    def hears(self, pcm: Pcm) -> bool:
+        """Ask the script about what was heard."""
+        self.chunks += 1
+        self._heard = np.concatenate((self._heard, pcm))
+        found = self._script(self._heard)
+        if found:
+            self.reset()
+        return found
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        self._heard = self._heard[:0]
+
+
 class LoudnessDetector:
     """Takes everything louder than a level for speech: enough for scripted audio, and far cheaper than a model."""
 

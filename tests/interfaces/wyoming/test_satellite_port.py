@@ -178,9 +178,9 @@ def test_frames_come_as_time_passes_whether_the_satellite_sends_or_not(*, microp
 def test_audio_that_comes_faster_than_it_can_be_spoken_is_refused() -> None:
     async def script(port: SatellitePort, loudspeaker: Loudspeaker) -> None:
         del loudspeaker
-        for _ in range(50):
+        for _ in range(599):
             port.hear(silence(samples_from_ms(100)))
         with pytest.raises(ProtocolError, match="faster"):
-            port.hear(silence(samples_from_ms(100)))
+            port.hear(silence(samples_from_ms(200)))
 
     during(script, microphone=False)

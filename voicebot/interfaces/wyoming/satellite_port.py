@@ -16,7 +16,8 @@ from voicebot.clock import Clock
 from voicebot.interfaces.wyoming.mic_timeline import MicTimeline
 from voicebot.interfaces.wyoming.wire import ProtocolError
 
-_MOST_AT_ONCE_S: Final = 5.0
+_MOST_AT_ONCE_S: Final = 60.0
+"""All that a network may have held back, and less than keeps the assistant busy."""
 _SOUND_ENDS_SAMPLES: Final = samples_from_ms(500)
 """A reply that goes on after less, as it does after a cough, is the same sound for the satellite."""
 _PREPARED_SAMPLES: Final = samples_from_ms(3000)
