@@ -16,6 +16,8 @@ from voicebot.audio import FULL_SCALE, SAMPLE_RATE_HZ, Pcm
 from voicebot.errors import AudioFileError
 
 _LONGEST_S: Final = 3600
+_RATES_HZ: Final = range(1000, 768_001)
+"""A file of a lower rate that is small on disk would be huge at 16 kHz; no sound card has a higher one."""
 
 
 def resample(samples: NDArray[np.float32], from_hz: int) -> NDArray[np.float32]:
@@ -39,15 +41,17 @@ def read_wav(path: Path) -> Pcm:
         if path.stat().st_size == 0:
             raise AudioFileError(f"{path}: the file is empty; record it again.")
         with soundfile.SoundFile(path) as file:
+            if file.samplerate not in _RATES_HZ:
+                raise AudioFileError(f"{path}: {file.samplerate} Hz is no rate of sound; record it at 16000 Hz.")
             if file.frames > _LONGEST_S * file.samplerate:
                 raise AudioFileError(f"{path}: longer than {_LONGEST_S} s; cut it into shorter files.")
             samples = file.read(dtype="float32", always_2d=True)
             rate_hz = int(file.samplerate)
-    except (soundfile.SoundFileError, OSError, ValueError) as error:
+    except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:  # TypeError: raw, by its name
         raise AudioFileError(f"{path}: this is no readable sound file ({_reason(error)}).") from error
     if len(samples) == 0:
         raise AudioFileError(f"{path}: the file has no samples (truncated?); record it again.")
-    mono = np.nan_to_num(samples, posinf=1.0, neginf=-1.0).mean(axis=1, dtype=np.float32)
+    mono = np.clip(np.nan_to_num(samples), -1, 1).mean(axis=1, dtype=np.float32)  # floats may be of any size
     return to_int16(resample(mono, rate_hz))
 
 
