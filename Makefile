@@ -1,6 +1,6 @@
 # The logic is in scripts/; these are its names.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format check docs lock clean
+.PHONY: help setup run test lint format check docs lock install uninstall deb clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -35,6 +35,15 @@ docs:  ## Write the turn table into docs/architecture.md
 
 lock:  ## Renew requirements/*.txt from pyproject.toml; UPGRADE=1 takes the newest of all
 	@scripts/lock $(if $(UPGRADE),--upgrade)
+
+install:  ## Install as a service of this box, under PREFIX=/usr/local; as root, after make setup
+	@scripts/install
+
+uninstall:  ## Take that away; PURGE=1 takes settings and models as well
+	@scripts/install uninstall
+
+deb:  ## Make a Debian package in dist/, for this release and this processor
+	@scripts/deb
 
 clean:  ## Remove .venv, caches and output; compiled wheels and models stay in the user's cache
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist out

@@ -38,6 +38,7 @@ class Daemon:
             "XDG_STATE_HOME": str(folder / "state"),
             "NOTIFY_SOCKET": str(folder / "notify"),
             "VOICEBOT_LOG": "INFO",
+            "JOURNAL_STREAM": "8:1",
         }
         self._options = ("--profile", str(self.profile), *options)
         self.process = self.start()
@@ -105,7 +106,8 @@ def test_it_starts_without_any_device_and_ends_when_told(tmp_path: Path, number:
         status = running.status()
         assert status["sessions"]["local"]["state"] == "idle"
         assert status["audio"]["state"] == "away"
-        assert "stopping" in running.end(number)
+        log = running.end(number).splitlines()
+        assert "<6>stopping" in log, "one line a message, for the journal"
 
 
 def test_it_may_be_ended_while_it_loads(tmp_path: Path) -> None:

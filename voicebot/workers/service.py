@@ -48,6 +48,9 @@ class OneByOne:
         """Serve until the other side is gone."""
         while (request := receive_frame(connection)) is not None:
             header, payload = request
+            if header.get("op") == "ping":
+                connection.sendall(_end(header["id"], None, 0.0))
+                continue
             began_s = time.process_time()
             error: VoicebotError | None = None
             flag = flags[header["flag"]]
@@ -80,6 +83,9 @@ class Together:
                 if frame is None:
                     return
                 header = frame[0]
+                if header.get("op") == "ping":
+                    connection.sendall(_end(header["id"], None, 0.0))
+                    continue
                 answers[header["id"]] = self._model.submit(_request(header), flags[header["flag"]])
             elif self._model.busy:
                 self._model.step()

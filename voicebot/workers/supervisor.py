@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -149,7 +150,10 @@ class Supervisor:
         reason = "stopped"
         try:
             await self._load(life)
-            reason = await self._dispatch(life)
+            async with asyncio.TaskGroup() as group:
+                beating = group.create_task(self._beat(), name=f"{self._order.stage} heartbeat")
+                reason = await self._dispatch(life)
+                beating.cancel()
         except EngineError as error:
             reason = str(error)
             raise
@@ -160,6 +164,14 @@ class Supervisor:
             await life.end()
             state = "stopped" if reason == "stopped" else "died"
             self._observer(WorkerChanged(self._order.stage, state, life.process.pid, reason))
+
+    async def _beat(self) -> None:
+        """Ask for a sign of life now and then, so that a worker that hangs is found before somebody waits for it."""
+        while True:
+            await asyncio.sleep(self._timeouts.heartbeat_s)
+            with contextlib.suppress(WorkerDiedError):
+                async for _ in self.request({"op": "ping"}):
+                    pass
 
     async def _load(self, life: WorkerProcess) -> None:
         self._observer(WorkerChanged(self._order.stage, "loading", life.process.pid, ""))
