@@ -15,7 +15,7 @@ from voicebot.latency.marks import voice_to_voice_ms
 
 def event_json(event: Event) -> dict[str, Any]:
     """Return {"event": "turn_ended", ...}, with the event's fields by their names; a turn has its voice_to_voice_ms."""
-    told = {"event": event_name(type(event))}
+    told: dict[str, Any] = {"event": event_name(type(event))}
     told |= {field.name: json_values(getattr(event, field.name)) for field in fields(event)}
     if isinstance(event, TurnEnded):
         told["voice_to_voice_ms"] = voice_to_voice_ms(event.marks, event.speech_end_sample)
