@@ -209,6 +209,26 @@ async def test_a_model_that_is_missing_is_said_before_anything_starts(settings: 
     assert events == []
 
 
+@pytest.mark.parametrize("file", ["model.bin", "tokenizer.json"])
+async def test_a_model_that_was_changed_is_refused_before_anything_loads_it(
+    settings: Settings, store: Store, tmp_path: Path, file: str
+) -> None:
+    for original in [path for path in store.root.rglob("*") if path.is_file()]:
+        copy = tmp_path / original.relative_to(store.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.symlink_to(original)
+    changed = tmp_path / settings.pipeline.asr.model / file
+    size = changed.stat().st_size
+    changed.unlink()
+    with changed.open("wb") as fresh:
+        fresh.truncate(size)
+    events: list[Event] = []
+    with pytest.raises(ModelError, match=f"{file} is damaged; run `voicebot models pull"):
+        async with in_time(), workers(settings, Store(tmp_path, store.catalogue), LoopClock(), events.append):
+            raise AssertionError("it must not start")
+    assert events == []
+
+
 async def test_a_model_that_is_damaged_is_refused_and_all_workers_end(settings: Settings, store: Store) -> None:
     careless = CarelessStore(store.root, store.catalogue)
     events: list[WorkerChanged] = []

@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from tests.miniature_voice import miniature_voice, write_voice
+from voicebot.errors import ModelError
 from voicebot.models import vocoder_cut
 from voicebot.models.catalogue import load_catalogue
 from voicebot.models.store import Store
@@ -137,6 +138,28 @@ def test_where_the_store_cannot_be_written_the_voice_stays_whole(
     assert voice_store.path("mine") == folder / "v.onnx"
     assert names(folder) == ["v.onnx", "v.onnx.json"]
     assert "mine can't be cut and will speak a whole sentence at a time" in caplog.text
+
+
+def test_what_is_no_part_of_a_voice_is_not_left_to_be_loaded(voice_store: Store, tmp_path: Path) -> None:
+    folder = add(voice_store, tmp_path / "mine", b"something that is no graph")
+    for part in PARTS:
+        (folder / part).write_bytes(b"somebody else's graph")
+    voice_store.path("mine")
+    assert names(folder) == ["v.onnx", "v.onnx.json"]
+
+
+def test_a_damaged_part_that_cannot_be_replaced_is_refused(
+    voice_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = add(voice_store, tmp_path / "mine", miniature_voice())
+    (folder / PARTS[0]).write_bytes(b"damage")
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("voicebot.models.lock.Path.mkdir", refuse)
+    with pytest.raises(ModelError, match=r"v\.decoder\.onnx beside .* must be removed"):
+        voice_store.path("mine")
 
 
 def test_a_full_disk_leaves_no_pieces(voice_store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

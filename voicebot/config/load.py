@@ -123,7 +123,7 @@ def _read(path: Path, problems: list[str]) -> dict[str, Any] | None:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         problems.append(f"{path}: the file can't be read ({error.strerror}).")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
         problems.append(f"{path}: this is no valid TOML ({error}).")
     return None
 

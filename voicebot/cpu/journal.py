@@ -93,7 +93,7 @@ class Journal:
             same_boot = found["boot"] == self._boot
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             _log.warning("%s is damaged (%s): nothing is put back", self._path, error)
             return {}
         return changes if same_boot else {}

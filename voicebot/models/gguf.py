@@ -20,6 +20,8 @@ _NUMBER_FORMATS: Final = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
 _LENGTH_MAX: Final = 1 << 26
+_DAMAGE: Final = (OSError, struct.error, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError)
+"""How it shows, wherever a header is cut, changed, or nested without end."""
 
 
 def kv_bytes_per_token(path: Path) -> int:
@@ -35,7 +37,7 @@ def kv_bytes_per_token(path: Path) -> int:
         key = _integer(header.get(f"{prefix}.attention.key_length", head_size))
         value = _integer(header.get(f"{prefix}.attention.value_length", head_size))
         heads_in_all = sum(map(_integer, kv_heads)) if isinstance(kv_heads, list) else layers * _integer(kv_heads)
-    except (OSError, struct.error, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except _DAMAGE as error:
         raise ModelError(f"{path} is not a readable GGUF language model ({error!r}); get it again.") from error
     return _KV_ELEMENT_BYTES * heads_in_all * (key + value)
 
@@ -46,7 +48,7 @@ def layer_count(path: Path) -> int:
         with path.open("rb") as file:
             header = _read_header(file)
         return _integer(header[f"{header['general.architecture']}.block_count"])
-    except (OSError, struct.error, ValueError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         raise ModelError(f"{path} is not a readable GGUF language model ({error!r}); get it again.") from error
 
 

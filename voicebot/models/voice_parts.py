@@ -46,7 +46,8 @@ def keep_parts(root: Path, model_id: str, voice: Path, voice_sha256: str, *, tru
     """See to it that a voice of the store at `root` has its parts, if it can be cut.
 
     Parts that are there are hashed when their stamps have changed, or always without `trust_stamps`. A voice whose
-    parts can't be written stays whole, and the log says so.
+    parts can't be written stays whole, and the log says so. Raises ModelError when something else lies in their place
+    and can't be removed: it would be loaded.
     """
     if _are_kept(root, model_id, voice, voice_sha256, trust_stamps=trust_stamps):
         return
@@ -56,13 +57,20 @@ def keep_parts(root: Path, model_id: str, voice: Path, voice_sha256: str, *, tru
             if not _are_kept(root, model_id, voice, voice_sha256, trust_stamps=trust_stamps):
                 _make(root, model_id, voice, voice_sha256)
     except (OSError, ModelError) as error:
+        if strangers := [path.name for path in _paths(voice) if path.exists()]:
+            raise ModelError(f"{' and '.join(strangers)} beside {voice} must be removed: {error}.") from error
         _log.warning("%s can't be cut and will speak a whole sentence at a time (%s)", model_id, error)
+
+
+def _paths(voice: Path) -> list[Path]:
+    return [voice.with_name(voice.name.removesuffix(_VOICE) + ending) for ending in _ENDINGS]
 
 
 def _are_kept(root: Path, model_id: str, voice: Path, voice_sha256: str, *, trust_stamps: bool) -> bool:
     try:
         made = _Made.model_validate_json(_record(root, model_id).read_bytes())
-        return (made.cut, made.voice_sha256) == (_CUT, voice_sha256) and all(
+        there = {path.name for path in _paths(voice) if path.exists()}
+        return (made.cut, made.voice_sha256, set(made.parts)) == (_CUT, voice_sha256, there) and all(
             _is_sound(voice.with_name(name), record, trust_stamps=trust_stamps) for name, record in made.parts.items()
         )
     except (OSError, ValidationError):
@@ -77,7 +85,7 @@ def _make(root: Path, model_id: str, voice: Path, voice_sha256: str) -> None:
     # Imported here: it takes 15 MB, and a voice is cut once.
     from voicebot.models.vocoder_cut import NoCutError, cut_voice  # noqa: PLC0415
 
-    paths = [voice.with_name(voice.name.removesuffix(_VOICE) + ending) for ending in _ENDINGS]
+    paths = _paths(voice)
     for path in paths:
         path.unlink(missing_ok=True)  # they may be another voice's
     records = {}
