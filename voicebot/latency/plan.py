@@ -15,8 +15,15 @@ LETTERS_PER_TOKEN: Final = 4.0
 TOKENS_PER_WORD: Final = 1.4
 """Of a reply, its signs included."""
 LETTERS_PER_WORD: Final = 5.5
+WORDS_PER_S: Final = 3.0
+"""Of speech, the pauses between clauses included."""
 USUAL_WORDS: Final = 8
 """Of a request, and of the first clause of its reply."""
+_LEAST_WORDS: Final = 6
+"""Of a later clause at its longest: shorter ones sound chopped, and each begins with a window of sound of its own."""
+_MOST_WORDS: Final = 100
+_FOR_EACH_OTHER: Final = 0.5
+"""A step of the language model takes so much longer for each that shares it: 4.6 times as long for eight, by v(k)."""
 
 
 class Shape(NamedTuple):
@@ -76,19 +83,25 @@ class Plan:
     def shape(self, letters: int, clauses: ClauseSettings, max_tokens: int) -> Shape:
         """Return how the reply to a request of so many letters is made, at most as long as it may be.
 
+        A first clause is no shorter than covers the making of the next one, which would be late instead; and what
+        follows it is short enough to be there when it has been heard.
         Whoever is late although others wait for the same model is shorter as well, for their sake.
         """
         costs, settings = self._costs, self._ladders.settings
         if costs is None:
             return Shape(clauses, max_tokens)
-        words = [clauses.first_words, *(few for few in settings.first_words if few < clauses.first_words)]
+        words = [clauses.first_words]
+        for few in settings.first_words:
+            if few < clauses.first_words:
+                words.append(few if self._covered_words(costs, few) >= _LEAST_WORDS else words[-1])
         careful_s = [self._until_sound_s(costs, letters, few) for few in words]
         left_s = self._left_s()
         taken = self._take("first clause", careful_s, left_s, [f"{few} words" for few in words])
         crowded_s = careful_s[taken] if costs.under_way("slm") else 0.0
         short = self._take("reply", (crowded_s, 0.0), left_s, ("", "short")) > 0
         most = max(1, round(settings.short_reply * max_tokens)) if short else max_tokens
-        return Shape(clauses.model_copy(update={"first_words": words[taken]}), most)
+        later = min(clauses.later_words, max(_LEAST_WORDS, self._covered_words(costs, words[taken])))
+        return Shape(clauses.model_copy(update={"first_words": words[taken], "later_words": later}), most)
 
     def ended(
         self,
@@ -110,11 +123,25 @@ class Plan:
 
     def _until_sound_s(self, costs: Costs, letters: float, first_words: int) -> float:
         """Return how long it takes from the words to the first sound of a reply with so long a first clause."""
-        return (
-            costs.careful_s("slm_read", letters / LETTERS_PER_TOKEN)
-            + costs.careful_s("slm", first_words * TOKENS_PER_WORD)
-            + costs.careful_s("tts_first", first_words * LETTERS_PER_WORD)
-        )
+        return costs.careful_s("slm_read", letters / LETTERS_PER_TOKEN) + sum(_clause_s(costs, first_words))
+
+    def _covered_words(self, costs: Costs, first_words: int) -> int:
+        """Return how many words the next clause can have that are there when so many have been heard."""
+        heard_s = (1 - self._ladders.settings.slack) * first_words / WORDS_PER_S
+        slower = 1 + _FOR_EACH_OTHER * costs.under_way("slm")
+        words = 0
+        while words < _MOST_WORDS:
+            decoding_s, sounding_s = _clause_s(costs, words + 1)
+            if slower * decoding_s + sounding_s > heard_s:
+                break
+            words += 1
+        return words
+
+
+def _clause_s(costs: Costs, words: int) -> tuple[float, float]:
+    """Return how long a clause of so many words takes the language model, and from there to its first sound."""
+    decoding_s = costs.careful_s("slm", words * TOKENS_PER_WORD)
+    return decoding_s, costs.careful_s("tts_first", words * LETTERS_PER_WORD)
 
 
 planned: ContextVar[Plan | None] = ContextVar("planned", default=None)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from voicebot.cpu.demand import Work
 from voicebot.cpu.placement import Role, Seat
 from voicebot.sim.chip import Chip
 from voicebot.sim.costs import Amount
@@ -46,6 +47,10 @@ class Task:
     """The most that its cores can read."""
     weight: float = 1.0
     """By its niceness."""
+    work: Work | None = None
+    """What it is, where it is the work of one request alone."""
+    hindered: bool = False
+    """Whether others ever took some of its cores' time, or of the memory's."""
 
 
 def place(tasks: Sequence[Task], order: Sequence[int]) -> dict[int, float]:
@@ -79,9 +84,12 @@ def set_rates(
         task.pace = chip.speedup(threads) * slowest
         reading = sum(reach[cpu] * share for cpu, share in zip(task.cpus, shares, strict=True))
         task.reach_bytes_s = min(reading, chip.bandwidth_bytes_s)
+        task.hindered |= min(shares) < 1
         wanted += _run(task, task.reach_bytes_s)
     if wanted > chip.bandwidth_bytes_s and len(tasks) > 1:
         low, high = 0.0, chip.bandwidth_bytes_s
+        for task in tasks:
+            task.hindered = True
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
             if sum(_run(task, min(task.reach_bytes_s, middle)) for task in tasks) > chip.bandwidth_bytes_s:

@@ -13,6 +13,9 @@ from voicebot.sim.chip import Chip, Cooling, Silicon
 _KHZ: Final = 3_300_000
 _CORE_BYTES_S: Final = 17e9
 _BOTH_BYTES_S: Final = 24e9
+NOISE: Final[Mapping[Stage, float]] = {"asr": 0.26, "slm_read": 0.32, "slm": 0.08, "tts": 0.3, "turn": 0.1}
+"""As in costs.py. What 330 turns took beside the median of the same clip: the distance of the outer tenths over 2.56.
+It is a virtual machine, whose neighbours are part of it; stages of one turn are hardly correlated (0.14 to 0.21)."""
 _CYCLES: Final[Mapping[Stage, float]] = {"asr": 0.42, "slm_read": 1.0, "slm": 1.0, "tts": 0.45, "turn": 1.15}
 """By `voicebot bench stages` on one core and on both: a question is recognised in 74 and 78 ms, a first window of sound
 takes 41 and 39, so these two have one thread's work here; reading is twice as fast on both."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Final, Protocol
 
+from voicebot.cpu.demand import Work
 from voicebot.cpu.placement import Role, Seat, Speed
 from voicebot.sim.chip import Chip
 from voicebot.sim.cores import Task, place, set_rates
@@ -52,6 +53,8 @@ class Machine:
         self.hottest_c = self.heat.die_c
         self.on_segment: Callable[[float, float], None] | None = None
         """Called with each stretch of time, its length and its watts (without the board's)."""
+        self.on_finished: Callable[[Task], None] | None = None
+        """Called with each task that is complete, before anybody else knows."""
         self._governor = governor
         self._may_sleep = True
         self._governor_s = 0.0
@@ -83,9 +86,11 @@ class Machine:
         """Do something in a while."""
         self.at(self.now_s + seconds, action)
 
-    def submit(self, role: Role, amount: Amount, seat: Seat, on_done: Callable[[], None]) -> Task:
-        """Begin a task; it calls `on_done` when it is done."""
-        task = Task(role, amount, seat, on_done)
+    def submit(
+        self, role: Role, amount: Amount, seat: Seat, on_done: Callable[[], None], work: Work | None = None
+    ) -> Task:
+        """Begin a task; it calls `on_done` when it is done. `work`: what it is, where that is one request's alone."""
+        task = Task(role, amount, seat, on_done, work=work)
         self.tasks.append(task)
         self._changed = True
         return task
@@ -94,6 +99,13 @@ class Machine:
         """Drop a task, if it runs."""
         if task in self.tasks:
             self.tasks.remove(task)
+            self._changed = True
+
+    def cut(self, task: Task, share: float) -> None:
+        """Leave out the last share of a task, or what there still is of it; what was done stays done."""
+        if task in self.tasks:
+            task.left = max(0.0, task.left - share)
+            task.work = None
             self._changed = True
 
     def reseat(self, seats: Mapping[Role, Seat]) -> None:
@@ -198,6 +210,8 @@ class Machine:
         for task in [each for each in self.tasks if each.left <= _DONE]:
             if task in self.tasks:
                 self.cancel(task)
+                if self.on_finished is not None:
+                    self.on_finished(task)
                 task.on_done()
         woken = any(not task.rate and task.ready_s <= self.now_s for task in self.tasks)
         self._changed |= woken or self._next_asleep_s <= self.now_s

@@ -7,7 +7,7 @@ synthesised as they come, just ahead of playback. Nothing is heard before the co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from voicebot.cpu.demand import Phase, SessionDemand, Work
@@ -21,9 +21,15 @@ from voicebot.sim.costs import (
 from voicebot.sim.service import Revision, Turn
 
 BUDGET_S: Final = 0.7
+_READ_WITHIN_S: Final = 0.3
+"""The engine is asked for a first token within so long."""
+_HEAD_START_S: Final = 0.1
+"""The voice is judged once the reply has begun, or so long after the words are known."""
 _AHEAD_S: Final = 2.5
 _LEAD_S: Final = 0.020
 """From the commit, or the first audio if that is later, until it is heard."""
+_KNOWN_BY: Final = 1
+"""A clause is known to be complete by the token after it, which begins with a space or ends the reply."""
 _NEARLY: Final = 1e-6
 
 
@@ -41,9 +47,10 @@ class Reply:
         self._work: list[Work] = []
         self._tokens = 0
         self._clause = 0
-        self._clause_end = clause_tokens[0]
+        self._clause_end = clause_tokens[0] + _KNOWN_BY
         self._windows: list[tuple[float, float]] = []
         """Seconds of sound and phonemes to compute, of what is still to be synthesised."""
+        self._judged = False
         self._making = False
         self._committed = False
         self._buffered_s = 0.0
@@ -51,8 +58,11 @@ class Reply:
         self._until_s = math.nan
         """When all sound that there is has been heard."""
 
-    def begin(self, window_s: float, new_tokens: int, on_read: Callable[[], None]) -> None:
-        """Begin with all that was said; `on_read` is called when the language model has taken it in."""
+    def begin(self, window_s: float, looks: int, new_tokens: int, on_read: Callable[[], None]) -> None:
+        """Begin with all that was said; `on_read` is called when the language model has taken it in.
+
+        `looks`: how often the recogniser does it, which nobody knows before.
+        """
         revision, service, due_s = self._revision, self._revision.service, self._turn.speech_end_s + BUDGET_S
         self._work = [
             Work("asr", window_s),
@@ -63,16 +73,25 @@ class Reply:
 
         def recognised() -> None:
             self._turn.asr_final_s = revision.now_s
+            self._clause_tokens = service.shapes.cut(self._clause_tokens, due_s - revision.now_s)
+            self._clause_end = self._clause_tokens[0] + _KNOWN_BY
+            self._work[2] = Work("slm", self._clause_end)
             self._worked()
-            revision.read(new_tokens, due_s, understood)
+            revision.at(revision.now_s + _HEAD_START_S, judge)
+            read_s = revision.now_s + _READ_WITHIN_S
+            revision.answer(new_tokens, self._length, read_s, understood, self._token, self._end_when_heard)
 
         def understood() -> None:
             on_read()
             self._worked()
-            revision.reply(sum(self._clause_tokens), self._token, self._end_when_heard)
+            judge()
 
-        revision.ask(service.asr, "asr", window_s, due_s, recognised)
-        revision.ask(service.turn, "turn", 1.0, due_s, lambda: None)
+        def judge() -> None:
+            if not self._judged:
+                self._judged = True
+                revision.ask(service.turn, "turn", 1.0, due_s, lambda: None)
+
+        revision.ask(service.asr, "asr", looks * window_s, due_s, recognised)
 
     def commit(self) -> None:
         """Let it be heard."""
@@ -86,12 +105,16 @@ class Reply:
         if self._work:
             return SessionDemand(session, Phase.ANSWERING, tuple(self._work), self._turn.speech_end_s + BUDGET_S)
         work = []
-        if not self._windows and self._tokens < sum(self._clause_tokens):
+        if not self._windows and self._tokens < self._length:
             work.append(Work("slm", self._clause_end - self._tokens))
             work.append(Work("tts", self._clause_tokens[self._clause] * PHONEMES_PER_TOKEN + CONTEXT_PHONEMES))
         elif self._windows:
             work.append(Work("tts", self._windows[0][1]))
         return SessionDemand(session, Phase.SPEAKING, tuple(work), self._sounds_until_s() if work else None)
+
+    @property
+    def _length(self) -> int:
+        return sum(self._clause_tokens) + _KNOWN_BY
 
     def _worked(self) -> None:
         """Note that the first of what was to be done for the first sound is done."""
@@ -108,13 +131,7 @@ class Reply:
             self._clause_ended()
 
     def _clause_ended(self) -> None:
-        sound_s = self._clause_tokens[self._clause] * PHONEMES_PER_TOKEN / PHONEMES_PER_SECOND
-        window_s = FIRST_WINDOW_S
-        while sound_s > 0:
-            window_s = min(window_s, sound_s)
-            self._windows.append((window_s, window_s * PHONEMES_PER_SECOND + CONTEXT_PHONEMES))
-            sound_s -= window_s
-            window_s *= 2
+        self._windows += windows(self._clause_tokens[self._clause] * PHONEMES_PER_TOKEN / PHONEMES_PER_SECOND)
         if self._clause == 0:
             self._turn.slm_first_clause_s = self._revision.now_s
             self._worked()
@@ -168,7 +185,7 @@ class Reply:
         return self._revision.now_s + self._buffered_s if math.isnan(self._until_s) else self._until_s
 
     def _end_when_heard(self) -> None:
-        complete = self._tokens == sum(self._clause_tokens) and not self._windows
+        complete = self._tokens == self._length and not self._windows
         if complete and not math.isnan(self._until_s):
             self._revision.at(self._until_s, self._end)
 
@@ -176,3 +193,15 @@ class Reply:
         self._turn.end_s = self._revision.now_s
         self._revision.drop()
         self._on_end()
+
+
+def windows(sound_s: float) -> Iterator[tuple[float, float]]:
+    """Yield the windows that a clause is synthesised in: seconds, and phonemes to compute. As the engine has them."""
+    window_s = FIRST_WINDOW_S
+    while sound_s > 0:
+        last = sound_s - window_s < FIRST_WINDOW_S - _NEARLY
+        made_s = sound_s if last else window_s
+        whole = window_s == FIRST_WINDOW_S or not last
+        yield made_s, made_s * PHONEMES_PER_SECOND + CONTEXT_PHONEMES * (1.0 if whole else 0.5)
+        sound_s = 0.0 if last else sound_s - made_s
+        window_s *= 2

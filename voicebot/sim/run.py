@@ -12,15 +12,18 @@ from voicebot.cpu.placement import Role, Seat
 from voicebot.cpu.policy import PolicySettings
 from voicebot.cpu.seats import seats
 from voicebot.latency.percentiles import percentile
+from voicebot.sim.batcher import Batcher
 from voicebot.sim.chip import Chip
 from voicebot.sim.costs import Models
 from voicebot.sim.governors import Ondemand, Schedutil, fixed, performance, powersave
 from voicebot.sim.machine import Governor, Machine
+from voicebot.sim.observed import Observed, Watch
 from voicebot.sim.pilot import Pilot, policy_for
 from voicebot.sim.script import PERIOD_S, scripts
 from voicebot.sim.service import Service, Span, Turn
 from voicebot.sim.session import Session
-from voicebot.sim.workers import Batcher, Desk, Seats
+from voicebot.sim.shape import Shapes
+from voicebot.sim.workers import Desk, Seats
 
 _AUDIO_CYCLES_PER_S: Final = 100e6
 """Listening takes 3.2 % of a core of the machine of docs/benchmarks.md."""
@@ -90,6 +93,7 @@ class Outcome:
     """One a second."""
     detail: list[Sample]
     """Every change within the stretch that was asked for."""
+    observed: list[Observed]
     joules: dict[str, float]
     idle_w: float
     mean_c: float
@@ -181,6 +185,7 @@ def simulate(
         spans=run.service.spans,
         samples=run.samples,
         detail=run.detail,
+        observed=run.watch.observed,
         joules=dict(machine.energy_j),
         idle_w=idle_watts(chip, models, chosen),
         mean_c=run.celsius_s / seconds,
@@ -207,6 +212,7 @@ class _Run:
         always = _AUDIO_CYCLES_PER_S + max(0, users - 1) * _MORE_AUDIO_CYCLES_PER_S
         background = dict.fromkeys(audio, always / len(audio))
         machine = self.machine = Machine(chip, regime.governor(), background)
+        self.watch = Watch(machine)
         self.service = Service(
             machine,
             chip,
@@ -215,6 +221,7 @@ class _Run:
             tts=Desk(machine, "tts", seated),
             turn=Desk(machine, "turn", seated),
             slm=Batcher(machine, chip, models, seated, f"{seed}/steps"),
+            shapes=Shapes(chip, models, seated["slm"].threads),
         )
         self.pilot: Pilot | None = None
         self.sessions = [
@@ -235,6 +242,7 @@ class _Run:
 
         def pass_segment(length_s: float, _watts: float) -> None:
             self.celsius_s += self.machine.heat.die_c * length_s
+            self.watch.pass_time(length_s)
             if begin_s <= self.machine.now_s < end_s:
                 self.detail.append(self._sample())
 

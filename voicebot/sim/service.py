@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import Random
 
-from voicebot.cpu.demand import Stage
+from voicebot.cpu.demand import Stage, Work
+from voicebot.sim.batcher import Batcher
 from voicebot.sim.chip import Chip
 from voicebot.sim.costs import NOISE, Models, stage_work
 from voicebot.sim.machine import Machine
-from voicebot.sim.workers import Batcher, Desk, Request
+from voicebot.sim.shape import Shapes
+from voicebot.sim.workers import Desk, Request
+
+Action = Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -61,8 +66,10 @@ class Service:
     tts: Desk
     turn: Desk
     slm: Batcher
+    shapes: Shapes
     on_change: Callable[[], None] = lambda: None
     """Called when a session's phase or work is another."""
+    noise: Mapping[Stage, float] = field(default_factory=lambda: NOISE)
     turns: list[Turn] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
 
@@ -76,6 +83,7 @@ class Revision:
         self._noise = noise
         self._alive = True
         self._requests: list[tuple[Desk, Request]] = []
+        self._asking = ExitStack()
 
     @property
     def now_s(self) -> float:
@@ -89,28 +97,38 @@ class Revision:
     def ask(self, desk: Desk, stage: Stage, units: float, due_s: float, then: Callable[[], None]) -> None:
         """Ask a worker for something, whose work is noisy."""
         work = stage_work(self.service.chip, self.service.models, stage, units)
-        noisy = work.times(self._noise.lognormvariate(0, NOISE[stage]))
-        self._requests.append((desk, desk.ask(noisy, due_s, self._noted(stage, units, then))))
+        noisy = work.times(self._noise.lognormvariate(0, self.service.noise[stage]))
+        request = desk.ask(noisy, due_s, self._noted(stage, units, then), Work(stage, units))
+        self._requests.append((desk, request))
 
-    def read(self, tokens: int, due_s: float, then: Callable[[], None]) -> None:
-        """Let the language model take in some tokens."""
-        self.service.slm.read(self.session, tokens, due_s, self._noted("slm_read", tokens, then))
+    def read(self, tokens: int, then: Callable[[], None]) -> None:
+        """Let the language model take in some tokens ahead of time."""
+        self.service.slm.read(self.session, tokens, self._noted("slm_read", tokens, then))
 
-    def reply(self, tokens: int, on_token: Callable[[], None], on_last: Callable[[], None]) -> None:
-        """Let the language model make tokens."""
-        last = self._noted("slm", tokens, on_last)
-        made = iter(range(tokens - 1, -1, -1))
+    def answer(self, prompt: int, reply: int, due_s: float, on_read: Action, on_token: Action, on_last: Action) -> None:
+        """Let the language model take in some tokens, and make others."""
+        self._asking.enter_context(self.service.shapes.costs.asking("slm"))
+        made = iter(range(reply - 1, -1, -1))
+        last: Action = on_last
+
+        def understood() -> None:
+            nonlocal last
+            on_read()
+            last = self._noted("slm", reply, on_last)
 
         def token() -> None:
             on_token()
             if not next(made):
+                self._asking.close()
                 last()
 
-        self.service.slm.reply(self.session, tokens, self._unless_dropped(token))
+        on_prompt = self._noted("slm_read", prompt, understood)
+        self.service.slm.answer(self.session, prompt, reply, due_s, on_prompt, self._unless_dropped(token))
 
     def drop(self) -> None:
         """Cancel all of it."""
         self._alive = False
+        self._asking.close()
         for desk, request in self._requests:
             desk.cancel(request)
         self.service.slm.drop(self.session)

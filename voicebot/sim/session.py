@@ -19,7 +19,7 @@ from voicebot.sim.script import TurnScript
 from voicebot.sim.service import Revision, Service, Turn
 
 PARTIAL_S: Final = 0.7
-_WINDOW_MARGIN_S: Final = 0.3
+_WINDOW_MARGIN_S: Final = 1.2
 _TOKENS_PER_SECOND: Final = 3.3
 """Of speech that is heard."""
 _TEMPLATE_TOKENS: Final = 6
@@ -86,9 +86,9 @@ class _Talk:
         said_s = before_s + to_s - from_s
         if index:
             self._machine.at(begin_s + from_s, self._go_on)
-        for number in range(math.floor(before_s / PARTIAL_S) + 1, math.ceil((said_s - _NEARLY) / PARTIAL_S)):
-            heard_s = number * PARTIAL_S
-            self._machine.at(begin_s + from_s + heard_s - before_s, partial(self._partial, heard_s))
+        for heard_s in partials(said_s):
+            if heard_s > before_s:
+                self._machine.at(begin_s + from_s + heard_s - before_s, partial(self._partial, heard_s))
         last = index + 1 == len(script.speech)
         pause_s = math.inf if last else script.speech[index + 1][0] - to_s
         if pause_s > script.soft_end_s:
@@ -113,7 +113,7 @@ class _Talk:
 
         def recognised() -> None:
             if tokens > self._warm_tokens:
-                revision.read(tokens - self._warm_tokens, due_s, lambda: self._warmed(tokens))
+                revision.read(tokens - self._warm_tokens, lambda: self._warmed(tokens))
 
         revision.ask(self._service.asr, "asr", _window_s(heard_s), due_s, recognised)
 
@@ -125,12 +125,21 @@ class _Talk:
         turn.speech_end_s, turn.soft_end_s = speech_end_s, self._machine.now_s
         self._reply = Reply(self._renew(), turn, self._script.clause_tokens, self._session.ended)
         new_tokens = max(1, tokens - self._warm_tokens) + _TEMPLATE_TOKENS
-        self._reply.begin(_window_s(said_s), new_tokens, lambda: self._warmed(tokens))
+        looks = 2 if self._script.doubtful else 1
+        self._reply.begin(_window_s(said_s), looks, new_tokens, lambda: self._warmed(tokens))
         self._service.on_change()
 
     def _commit(self) -> None:
         if self._reply is not None:
             self._reply.commit()
+
+
+def partials(said_s: float) -> Iterator[float]:
+    """Yield when partials are recognised: at ever greater distances, in proportion to what was said."""
+    heard_s = PARTIAL_S
+    while heard_s < said_s - _NEARLY:
+        yield heard_s
+        heard_s += max(PARTIAL_S, heard_s / 2)
 
 
 def _window_s(said_s: float) -> float:

@@ -8,29 +8,34 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import Any, Final, NamedTuple
 
-from voicebot.config.pipeline import ClauseSettings
+from voicebot.config.pipeline import ClauseSettings, LadderSettings
 from voicebot.cpu.seats import seats
 from voicebot.errors import VoicebotError
 from voicebot.latency.percentiles import percentile
+from voicebot.sim.batcher import Batcher
 from voicebot.sim.chip import Chip
 from voicebot.sim.costs import SMOLLM2_135M
 from voicebot.sim.governors import performance
-from voicebot.sim.here import here
+from voicebot.sim.here import NOISE, here
 from voicebot.sim.machine import Machine
-from voicebot.sim.script import TurnScript
+from voicebot.sim.script import DOUBTFUL, TurnScript
 from voicebot.sim.service import Service, Turn
 from voicebot.sim.session import Session
-from voicebot.sim.workers import Batcher, Desk
+from voicebot.sim.shape import Shapes
+from voicebot.sim.workers import Desk
 
 _SHARES: Final = {"p50": 0.5, "p95": 0.95}
 _APART_S: Final = 60.0
 _WORDS_PER_S: Final = 2.5
-_TOKENS_PER_WORD: Final = 1.3
+_PAUSES: Final = ",;:.!?\u2026"
+_TOKEN: Final = re.compile(r"\d|[^\W\d_]+|[^\w\s]|_")
 _SPANS: Final[Mapping[str, tuple[str, str]]] = {
     "recognition": ("soft_end", "asr_final"),
     "language model": ("asr_final", "slm_first_clause"),
@@ -69,7 +74,8 @@ class Spoken:
     """One turn of a replay that the language model answered."""
 
     words: int
-    reply_words: int
+    clause_tokens: tuple[int, ...]
+    """Those of the reply's first clause, and of all that follows it."""
     marks_ms: Marks
 
 
@@ -112,7 +118,10 @@ def predict(chip: Chip, spoken: Sequence[Spoken], seed: int) -> list[Marks]:
         asr=Desk(machine, "asr", seated),
         tts=Desk(machine, "tts", seated),
         turn=Desk(machine, "turn", seated),
-        slm=Batcher(machine, chip, SMOLLM2_135M, seated, f"{seed}/steps"),
+        slm=Batcher(machine, chip, SMOLLM2_135M, seated, f"{seed}/steps", NOISE),
+        # What the ladder did is in the measurement.
+        shapes=Shapes(chip, SMOLLM2_135M, seated["slm"].threads, LadderSettings(enabled=False)),
+        noise=NOISE,
     )
     Session("replay", (_script(each, number, seed) for number, each in enumerate(spoken, 1)), service)
     machine.run_until(_APART_S * (len(spoken) + 1))
@@ -120,16 +129,16 @@ def predict(chip: Chip, spoken: Sequence[Spoken], seed: int) -> list[Marks]:
 
 
 def _script(spoken: Spoken, number: int, seed: int) -> TurnScript:
-    first = min(spoken.reply_words, ClauseSettings().first_words)
-    clauses = [words for words in (first, spoken.reply_words - first) if words]
+    seed_of_turn = f"{seed}/{number}"
     return TurnScript(
         number,
         begin_s=_APART_S * number,
         speech=((0.0, spoken.words / _WORDS_PER_S),),
         soft_end_s=spoken.marks_ms["soft_end"] / 1000,
         endpoint_s=spoken.marks_ms["committed"] / 1000,
-        clause_tokens=tuple(max(1, round(words * _TOKENS_PER_WORD)) for words in clauses),
-        seed=f"{seed}/{number}",
+        clause_tokens=spoken.clause_tokens,
+        seed=seed_of_turn,
+        doubtful=Random(seed_of_turn).random() < DOUBTFUL,  # noqa: S311
     )
 
 
@@ -137,7 +146,25 @@ def _spoken(turn: Mapping[str, Any]) -> Spoken:
     needed = {mark for span in _SPANS.values() for mark in span} | {"committed"}
     known = {**turn["marks_ms"], "speech_end": 0.0}
     marks = {name: math.nan if known[name] is None else float(known[name]) for name in needed}
-    return Spoken(max(1, len(turn["user"].split())), max(1, len(turn["reply"].split())), marks)
+    rung = turn.get("ladder", {}).get("first clause")
+    most = int(rung.split()[0]) if rung else ClauseSettings().first_words
+    return Spoken(max(1, len(turn["user"].split())), clause_tokens(turn["reply"], most), marks)
+
+
+def clause_tokens(reply: str, most_words: int) -> tuple[int, ...]:
+    """Return how many tokens the first clause of a reply has, and all the rest of it.
+
+    It ends at a pause, as in `turn/chunker.py`, or after so many words. A token is a word, a digit or a sign.
+    """
+    words = reply.split()
+    first = min(most_words, len(words))
+    for number, word in enumerate(words[:first], 1):
+        letters = sum(map(str.isalpha, "".join(words[:number])))
+        if word[-1] in _PAUSES and letters >= ClauseSettings().first_letters:
+            first = number
+            break
+    counts = [len(_TOKEN.findall(" ".join(part))) for part in (words[:first], words[first:])]
+    return tuple(count for count in counts if count) or (1,)
 
 
 def _marks(turn: Turn) -> Marks:

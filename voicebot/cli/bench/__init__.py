@@ -10,7 +10,22 @@ from rich.console import Console
 
 from voicebot.bench.stages import measure_stages
 from voicebot.bench.whole import repeated
-from voicebot.cli.bench import asr, budget, cpu, hog, idle, kills, pauses, slm, slm_peers, soak, stages, turns, virtual
+from voicebot.cli.bench import (
+    asr,
+    budget,
+    cpu,
+    endurance,
+    hog,
+    idle,
+    kills,
+    pauses,
+    slm,
+    slm_peers,
+    soak,
+    stages,
+    turns,
+    virtual,
+)
 from voicebot.cli.bench.common import questions, show
 from voicebot.cli.common import JsonOption, load, open_store, print_json
 from voicebot.cli.conversations import read_clips
@@ -31,6 +46,7 @@ app.command("hog")(hog.hog)
 app.command("virtual")(virtual.virtual)
 app.command("kills")(kills.kills)
 app.command("soak")(soak.soak)
+app.command("endurance")(endurance.endurance)
 app.command("slm")(slm.slm)
 app.command("slm-peers")(slm_peers.slm_peers)
 
