@@ -23,7 +23,7 @@ from voicebot.engines.protocols import (
 from voicebot.engines.scripted import ScriptedModel, ScriptedSessions
 from voicebot.errors import EngineError
 from voicebot.workers.flags import CancelFlags
-from voicebot.workers.service import Together
+from voicebot.workers.service import MostUrgentFirst, Reply, Together
 from voicebot.workers.wire import Header, encode, receive_frame
 
 
@@ -145,3 +145,67 @@ def test_what_can_wait_is_done_before_it_waits(line: Line, model: Recording) -> 
     while model.rests > 0 and time.monotonic() < until_s:
         time.sleep(0.001)
     assert model.rests <= 0
+
+
+@pytest.fixture
+def served() -> list[str]:
+    """What was computed, in that order."""
+    return []
+
+
+@pytest.fixture
+def speaking(served: list[str]) -> Iterator[tuple[Line, threading.Event]]:
+    """A worker whose answers have three items, and wait for a moment after their first one."""
+    ours, theirs = socket.socketpair()
+    flags = CancelFlags.create()
+    goes_on = threading.Event()
+
+    def serve(header: Header, payload: bytes, cancel: Cancel) -> Iterator[Reply]:
+        for part in range(3):
+            cancel.raise_if_requested()
+            served.append(f"{header['text']}{part}")
+            yield {"part": part}, payload
+            goes_on.wait(LONG_S)
+        if header["text"] == "fails":
+            raise EngineError("it failed.")
+
+    serving = threading.Thread(target=MostUrgentFirst(serve).run, args=(theirs, flags), daemon=True)
+    serving.start()
+    yield Line(ours, flags), goes_on
+    goes_on.set()
+    ours.close()
+    serving.join()
+    theirs.close()
+
+
+def test_what_somebody_waits_for_goes_before_what_is_made_ahead(
+    speaking: tuple[Line, threading.Event], served: list[str]
+) -> None:
+    line, goes_on = speaking
+    line.send(1, {"op": "synthesize", "text": "ahead", "first": False})
+    assert line.receive()["item"] == {"part": 0}
+    line.send(2, {"op": "synthesize", "text": "later", "first": False})
+    line.send(3, {"op": "synthesize", "text": "heard", "first": True})
+    line.send(4, {"op": "ping"})
+    goes_on.set()
+    frames = line.until_ends(4)
+    assert [frame["id"] for frame in frames if "end" in frame] == [4, 3, 1, 2]
+    # Whether the second item of the first one was begun before the others came is a matter of chance.
+    assert served.index("heard2") < served.index("ahead2") < served.index("later0")
+
+
+def test_one_that_is_cancelled_or_fails_ends_alone(speaking: tuple[Line, threading.Event], served: list[str]) -> None:
+    line, goes_on = speaking
+    line.send(1, {"op": "transcribe", "text": "partial", "thorough": False})
+    assert line.receive()["item"] == {"part": 0}
+    line.send(2, {"op": "transcribe", "text": "fails", "thorough": True})
+    line.send(3, {"op": "judge", "text": "voice"})
+    line.flags[1].request()
+    goes_on.set()
+    frames = line.until_ends(3)
+    assert {frame["id"]: frame["end"] for frame in frames if "end" in frame} == {
+        1: "cancelled",
+        2: "failed",
+        3: "done",
+    }
+    assert "partial1" not in served

@@ -26,7 +26,7 @@ from voicebot.engines import registry
 from voicebot.engines.protocols import Cancel, Recognizer, Synthesizer, TurnModel
 from voicebot.errors import EngineError
 from voicebot.workers.flags import CancelFlags
-from voicebot.workers.service import OneByOne, Reply, Service, Together
+from voicebot.workers.service import MostUrgentFirst, Reply, Service, Together
 from voicebot.workers.wire import Header, encode, receive_frame
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def load(order: Header, flags: CancelFlags) -> Service:
     if order["stage"] == "asr":
         recognizer = registry.load_recognizer(AsrSettings(**order["settings"]), model, threads)
         recognizer.transcribe(silence(SAMPLE_RATE_HZ), flag)
-        return OneByOne(lambda header, payload, cancel: _transcribe(recognizer, header, payload, cancel))
+        return MostUrgentFirst(lambda header, payload, cancel: _transcribe(recognizer, header, payload, cancel))
     if order["stage"] == "slm":
         settings = SlmSettings(**order["settings"])
         cache, prefill_threads = Path(order["cache"]), int(order["prefill_threads"])
@@ -83,10 +83,10 @@ def load(order: Header, flags: CancelFlags) -> Service:
     if order["stage"] == "turn":
         turn_model = registry.load_turn_model(TurnModelSettings(**order["settings"]), model, threads)
         turn_model.judge(silence(SAMPLE_RATE_HZ), flag)
-        return OneByOne(lambda header, payload, cancel: _judge(turn_model, header, payload, cancel))
+        return MostUrgentFirst(lambda header, payload, cancel: _judge(turn_model, header, payload, cancel))
     synthesizer = registry.load_synthesizer(TtsSettings(**order["settings"]), model, threads)
     list(synthesizer.synthesize("Ready.", first=True, cancel=flag))
-    return OneByOne(lambda header, payload, cancel: _synthesize(synthesizer, header, payload, cancel))
+    return MostUrgentFirst(lambda header, payload, cancel: _synthesize(synthesizer, header, payload, cancel))
 
 
 def _transcribe(engine: Recognizer, header: Header, payload: bytes, cancel: Cancel) -> Iterator[Reply]:

@@ -1,4 +1,4 @@
-"""How a worker answers: one request after the other, or those of several sessions together."""
+"""How a worker answers: the most urgent request first, or those of several sessions together."""
 
 from __future__ import annotations
 
@@ -38,30 +38,64 @@ class Service(Protocol):
         """Serve until the other side is gone. A request's header names its flag."""
 
 
-class OneByOne:
-    """Answers requests in the order in which they come."""
+class MostUrgentFirst:
+    """Answers what somebody waits for before what is made ahead of time, and else what came first.
+
+    An answer gives way between two of its items, which of speech are some tenths of a second of sound.
+    """
 
     def __init__(self, serve: Serve) -> None:
+        """`serve` yields the items of an answer; several may be under way."""
         self._serve = serve
 
     def run(self, connection: socket.socket, flags: CancelFlags) -> None:
         """Serve until the other side is gone."""
-        while (request := receive_frame(connection)) is not None:
-            header, payload = request
-            if header.get("op") == "ping":
-                connection.sendall(_end(header["id"], None, 0.0))
-                continue
-            began_s = time.process_time()
-            error: VoicebotError | None = None
-            flag = flags[header["flag"]]
-            try:
-                flag.raise_if_requested()
-                for item, data in self._serve(header, payload, flag):
-                    connection.sendall(encode({"id": header["id"], "item": item}, data))
-                    flag.raise_if_requested()
-            except (CancelledWorkError, EngineError) as failed:
-                error = failed
-            connection.sendall(_end(header["id"], error, time.process_time() - began_s))
+        under_way: list[_UnderWay] = []
+        while True:
+            while not under_way or select.select([connection], [], [], 0.0)[0]:
+                frame = receive_frame(connection)
+                if frame is None:
+                    return
+                header, payload = frame
+                if header.get("op") == "ping":
+                    connection.sendall(_end(header["id"], None, 0.0))
+                else:
+                    under_way.append(_UnderWay(self._serve, header, payload, flags[header["flag"]]))
+            answer = min(under_way, key=lambda one: one.rank)
+            connection.sendall(answer.next_frame())
+            if answer.ended:
+                under_way.remove(answer)
+
+
+class _UnderWay:
+    """One answer, item by item."""
+
+    def __init__(self, serve: Serve, header: Header, payload: bytes, flag: Cancel) -> None:
+        self.ended = False
+        # Partial words, and clauses after the first one, are wanted a little later.
+        self.rank = 0 if header.get("thorough", True) and header.get("first", True) else 1
+        self._number = header["id"]
+        self._flag = flag
+        self._items = serve(header, payload, flag)
+        self._cpu_s = 0.0
+
+    def next_frame(self) -> bytes:
+        """Compute and return the next frame; with the last one it has ended."""
+        began_s = time.process_time()
+        try:
+            self._flag.raise_if_requested()
+            item, data = next(self._items)
+            return encode({"id": self._number, "item": item}, data)
+        except StopIteration:
+            return self._end(None, began_s)
+        except (CancelledWorkError, EngineError) as failed:
+            return self._end(failed, began_s)
+        finally:
+            self._cpu_s += time.process_time() - began_s
+
+    def _end(self, error: VoicebotError | None, began_s: float) -> bytes:
+        self.ended = True
+        return _end(self._number, error, self._cpu_s + time.process_time() - began_s)
 
 
 class Together:
