@@ -42,8 +42,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "serve": VOCABULARY | {"config", "audio_io", "models", "cpu", "interfaces", "daemon", "reload"},
     "replay": VOCABULARY | {"config", "turn", "audio_io", "latency", "pipeline"},
     "bench": VOCABULARY
-    | {"config", "engines", "audio_io", "latency", "models", "workers", "cpu", "pipeline"}
-    | {"daemon", "replay"},
+    | {"config", "engines", "turn", "audio_io", "latency", "models", "workers", "cpu", "pipeline"}
+    | {"interfaces", "daemon", "replay"},
     "cli": VOCABULARY
     | {"config", "engines", "turn", "audio_io", "latency", "models", "memory", "workers", "cpu"}
     | {"assistant", "pipeline", "sim", "interfaces", "daemon", "serve", "replay", "bench"},
