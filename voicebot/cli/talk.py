@@ -33,7 +33,7 @@ def talk(
     turns: Annotated[int, typer.Option(min=0, help="End after as many turns; 0 goes on until Ctrl-C.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Speak to the assistant. Headphones are best for now: it does not yet cancel its own echo."""
+    """Speak to the assistant; it does not hear itself, so headphones are not needed."""
     settings = load(pipeline, profile)
     store = open_store(settings)
     audio = settings.box.audio
