@@ -9,7 +9,7 @@ import pytest
 from voicebot.config.box import BoxSettings
 from voicebot.config.load import Settings
 from voicebot.config.pipeline import PipelineSettings
-from voicebot.reload import changes, needing_restart
+from voicebot.reload import adoptable, changes, needing_restart
 
 
 def settings(box: dict[str, Any] | None = None, pipeline: dict[str, Any] | None = None) -> Settings:
@@ -39,3 +39,14 @@ def test_every_section_is_compared() -> None:
     assert {f"box.{name}" for name in BoxSettings.model_fields} >= {"box.audio", "box.power", "box.mqtt"}
     same = settings({"audio": {"lead_ms": 80}})
     assert changes(same, settings({"audio": {"lead_ms": 80}})) == frozenset()
+
+
+def test_what_needs_a_restart_stays_as_it_was_and_is_said_again_the_next_time() -> None:
+    old = settings()
+    new = settings(
+        {"cores": {"asr_threads": 1}, "web": {"port": 9000}}, {"slm": {"max_tokens": 10}, "budget": {"total_ms": 800}}
+    )
+    adopted = adoptable(old, new)
+    assert changes(old, adopted) == {"box.web", "pipeline.budget"}
+    assert changes(adopted, new) == {"box.cores", "pipeline.slm"}
+    assert len(needing_restart(changes(adopted, new))) == 2

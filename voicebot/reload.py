@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from voicebot.config.load import Settings
@@ -23,11 +24,19 @@ def changes(old: Settings, new: Settings) -> frozenset[str]:
     )
 
 
+def adoptable(old: Settings, new: Settings) -> Settings:
+    """Return the new settings, with the old sections where those of the running daemon stay until it is restarted."""
+    late = [name.split(".") for name in _late(changes(old, new))]
+    box = new.box.model_copy(update={name: getattr(old.box, name) for kind, name in late if kind == "box"})
+    kept = {name: getattr(old.pipeline, name) for kind, name in late if kind == "pipeline"}
+    return replace(new, box=box, pipeline=new.pipeline.model_copy(update=kept))
+
+
 def needing_restart(changed: frozenset[str]) -> list[str]:
     """Return a sentence for each changed section that takes effect only when the daemon is started again."""
-    late = [
-        name
-        for name in sorted(changed)
-        if name not in _AT_ONCE and not (name.startswith("pipeline.") and name.partition(".")[2] not in _MODELS)
-    ]
-    return [f"[{name.partition('.')[2]}] has changed; restart the daemon for it." for name in late]
+    return [f"[{name.partition('.')[2]}] has changed; restart the daemon for it." for name in _late(changed)]
+
+
+def _late(changed: frozenset[str]) -> list[str]:
+    conversations = {name for name in changed if name.startswith("pipeline.") and name.partition(".")[2] not in _MODELS}
+    return sorted(changed - _AT_ONCE - conversations)

@@ -28,7 +28,7 @@ from voicebot.interfaces.watchdog import Watchdog, watchdog_s
 from voicebot.interfaces.watchers import Watchers
 from voicebot.models.location import default_state
 from voicebot.models.store import Store
-from voicebot.reload import changes, needing_restart
+from voicebot.reload import adoptable, changes, needing_restart
 
 _log = logging.getLogger(__name__)
 _FADE_S: Final = 0.15
@@ -111,13 +111,14 @@ class _Daemon:
             new = await asyncio.to_thread(self._load)
             self._notifier.reloading()
             try:
-                changed = changes(self._parts.settings, new)
-                self._service.pipeline = new.pipeline
-                self._service.limits = new.box.sessions
-                await self._parts.begin_anew(new, changed)
+                old = self._parts.settings
+                adopted = adoptable(old, new)
+                self._service.pipeline = adopted.pipeline
+                self._service.limits = adopted.box.sessions
+                await self._parts.begin_anew(adopted, changes(old, adopted))
             finally:
                 self._notifier.ready()
-            return needing_restart(changed)
+            return needing_restart(changes(old, new))
 
     def begin_reload(self) -> None:
         """Do the same at a signal, and say in the log what came of it."""
