@@ -131,7 +131,8 @@ class ReplayPort:
 
 
 def _looped(noise: Pcm, start: int) -> Pcm:
-    block: Pcm = noise.take(start + _BLOCK, mode="wrap")
+    # numpy wraps an index by subtracting the length again and again, which takes milliseconds hours later.
+    block: Pcm = noise.take(start % len(noise) + _BLOCK, mode="wrap")
     return block
 
 
