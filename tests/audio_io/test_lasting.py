@@ -326,6 +326,22 @@ def test_it_closes_while_it_waits_or_opens(opening_s: float) -> None:
     assert len(heard.frames) * 0.02 == pytest.approx(6, abs=0.1)
 
 
+def test_who_gives_up_opening_leaves_no_task_behind() -> None:
+    async def main() -> None:
+        devices = FakeDevices()
+        devices.opening_s = 10.0
+        port = LastingPort(devices, CLOCK)
+        opening = asyncio.create_task(port.__aenter__())
+        await CLOCK.sleep_s(1)
+        opening.cancel()
+        await asyncio.wait([opening])
+        assert opening.cancelled()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert devices.open_ports == 0
+
+    run_virtual(main())
+
+
 def test_an_error_that_nobody_thought_of_reaches_whoever_listens() -> None:
     async def main() -> None:
         devices = FakeDevices()

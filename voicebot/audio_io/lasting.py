@@ -120,7 +120,12 @@ class LastingPort:
         self._left_at = (0, self._clock.now_s())
         self._go_away()
         self._keeper = asyncio.create_task(self._keep(), name="audio devices")
-        await self._tried.wait()
+        self._keeper.add_done_callback(lambda _: self._tried.set())  # what has ended it is raised by `next_frame`
+        try:
+            await self._tried.wait()
+        except asyncio.CancelledError:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from voicebot.clock import Clock
+from voicebot.clock import Watch
 from voicebot.latency.cost import StageCost
 from voicebot.latency.fits import FitKey
 from voicebot.latency.misses import Cause, Spent
@@ -43,7 +43,7 @@ class Costs:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: Watch,
         keys: Mapping[str, FitKey] | None = None,
         known: Mapping[FitKey, StageCost] | None = None,
         ghz: Callable[[str], float] = unknown_ghz,

@@ -21,13 +21,10 @@ _KHZ_PER_GHZ: Final = 1e6
 
 @dataclass(slots=True)
 class _Stopped:
-    """A clock for costs that are known, not learnt."""
+    """A watch for costs that are known, not learnt."""
 
     def now_s(self) -> float:
         return 0.0
-
-    async def sleep_s(self, duration_s: float) -> None:
-        raise NotImplementedError
 
 
 class Shapes:
