@@ -209,3 +209,26 @@ def test_one_that_is_cancelled_or_fails_ends_alone(speaking: tuple[Line, threadi
         3: "done",
     }
     assert "partial1" not in served
+
+
+def test_it_rests_once_after_its_answers_and_again_after_the_next() -> None:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LONG_S)
+    flags = CancelFlags.create()
+    rests = threading.Semaphore(0)
+    answers = MostUrgentFirst(lambda *_: iter([]), rests.release, rest_after_s=0.01)
+    serving = threading.Thread(target=answers.run, args=(theirs, flags), daemon=True)
+    serving.start()
+    line = Line(ours, flags)
+    assert rests.acquire(timeout=LONG_S)
+    for number in (1, 2):
+        line.send(number, {"op": "synthesize"})
+        line.until_ends(1)
+        assert rests.acquire(timeout=LONG_S)
+    line.send(3, {"op": "ping"})
+    line.until_ends(1)
+    assert not rests.acquire(timeout=0.05)
+    ours.close()
+    serving.join(LONG_S)
+    theirs.close()
+    flags.close()

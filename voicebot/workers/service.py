@@ -24,6 +24,7 @@ from voicebot.engines.protocols import (
 )
 from voicebot.errors import CancelledWorkError, EngineError, VoicebotError
 from voicebot.workers.flags import CancelFlags
+from voicebot.workers.freed_memory import give_back
 from voicebot.workers.tool_wire import decode_tools, encode_part
 from voicebot.workers.wire import Header, encode, receive_frame
 
@@ -44,15 +45,24 @@ class MostUrgentFirst:
     An answer gives way between two of its items, which of speech are some tenths of a second of sound.
     """
 
-    def __init__(self, serve: Serve) -> None:
-        """`serve` yields the items of an answer; several may be under way."""
+    def __init__(self, serve: Serve, rest: Callable[[], None] = give_back, rest_after_s: float = 1.0) -> None:
+        """`serve` yields the items of an answer; several may be under way.
+
+        `rest` is called once when nothing was asked for `rest_after_s` since the last answer.
+        """
         self._serve = serve
+        self._rest = rest
+        self._rest_after_s = rest_after_s
 
     def run(self, connection: socket.socket, flags: CancelFlags) -> None:
         """Serve until the other side is gone."""
         under_way: list[_UnderWay] = []
+        rested = False
         while True:
             while not under_way or select.select([connection], [], [], 0.0)[0]:
+                if not (under_way or rested or select.select([connection], [], [], self._rest_after_s)[0]):
+                    self._rest()
+                    rested = True
                 frame = receive_frame(connection)
                 if frame is None:
                     return
@@ -61,6 +71,7 @@ class MostUrgentFirst:
                     connection.sendall(_end(header["id"], None, 0.0))
                 else:
                     under_way.append(_UnderWay(self._serve, header, payload, flags[header["flag"]]))
+            rested = False
             answer = min(under_way, key=lambda one: one.rank)
             connection.sendall(answer.next_frame())
             if answer.ended:
