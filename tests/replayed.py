@@ -39,6 +39,7 @@ TURN_KEYS: Final = [
 SUMMARY_KEYS: Final = [
     *("turns", "voice_to_voice_ms", "stop_ms", "false_cut_ins", "dropped_frames", "rss_mb", "cpu_seconds"),
     "wasted_cpu_share",
+    "idle_w",
 ]
 MARK_KEYS: Final = [
     *("soft_end", "asr_final", "committed", "slm_first_token", "slm_first_clause", "tts_first_audio", "audible"),

@@ -55,6 +55,7 @@ def everything(tree: Path) -> None:
         exposure()
         start()
         converse(card)
+        the_journal()
         clamped(before)
         workers_die()
         a_worker_hangs()
@@ -134,6 +135,15 @@ def converse(card: VirtualSoundCard) -> None:
     turn = status()["last_turn"]
     tell("a question at the microphone", audible(heard.pcm) > samples_from_ms(500), json.dumps(turn))
     tell("a question in writing", bool(ask()), ask())
+
+
+def the_journal() -> None:
+    """Find the turns by what they were."""
+    wanted = ("VOICEBOT_SESSION=local", "VOICEBOT_OUTCOME=finished")
+    turns = [json.loads(line) for line in run("journalctl", "-u", UNIT, "-o", "json", *wanted).splitlines()]
+    fields = {"VOICEBOT_TURN", "VOICEBOT_VOICE_TO_VOICE_MS", "VOICEBOT_SLM_MS", "CODE_FUNC", "LOGGER"}
+    found = next((turn["MESSAGE"] for turn in turns if fields <= set(turn)), "")
+    tell("a turn in the journal, by its fields", bool(found), found)
 
 
 def clamped(before: Mapping[str, str]) -> None:

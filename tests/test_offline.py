@@ -56,12 +56,14 @@ _PATIENCE_S: Final = 120.0
 _ROOT: Final = Path(__file__).parents[1]
 _DEFAULT: Final = ("socket.bind", "127.0.0.1", 8321)
 """The web page. All else is off, or a Unix socket."""
+_IS_THERE_IPV6: Final = ("socket.bind", "::1", 0)
+"""What urllib3 finds out when it is loaded, for the traces: nobody listens there."""
 
 
 class Audited:
-    """The scripted daemon, from where it is ready, with all interfaces as `box` has them."""
+    """A daemon, from where it is ready, with all interfaces as `box` has them."""
 
-    def __init__(self, folder: Path, box: str, ready: socket.socket) -> None:
+    def __init__(self, folder: Path, box: str, ready: socket.socket, pipeline: str) -> None:
         self._folder = folder
         self._notes = folder / "notes"
         self._notes.touch()
@@ -69,7 +71,7 @@ class Audited:
         nowhere = {"PULSE_SERVER": f"unix:{folder}/none"}
         places = {name: str(folder) for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME")}
         env = dict(os.environ) | nowhere | places | {"NOTIFY_SOCKET": str(folder / "notify")}
-        arguments = ["run", "--pipeline", "scripted", "--profile", str(folder / "box.toml")]
+        arguments = ["run", "--pipeline", pipeline, "--profile", str(folder / "box.toml")]
         command = [sys.executable, "-m", "tests.audited_daemon", str(self._notes), *arguments]
         self.process = subprocess.Popen(command, env=env, cwd=_ROOT, stderr=subprocess.PIPE, text=True)
         while b"READY=1" not in ready.recv(4096):
@@ -110,11 +112,11 @@ class Audited:
 
 
 @contextmanager
-def audited(folder: Path, box: str = "") -> Iterator[Audited]:
+def audited(folder: Path, box: str = "", pipeline: str = "scripted") -> Iterator[Audited]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         ready.bind(str(folder / "notify"))
         ready.settimeout(_PATIENCE_S)
-        daemon = Audited(folder, box, ready)
+        daemon = Audited(folder, box, ready, pipeline)
         try:
             yield daemon
         finally:
@@ -126,7 +128,7 @@ def audited(folder: Path, box: str = "") -> Iterator[Audited]:
 def ports() -> list[int]:
     """Ports of loopback at which nobody is."""
     with ExitStack() as opened:
-        taken = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        taken = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(5)]
         return [each.getsockname()[1] for each in taken]
 
 
@@ -141,19 +143,40 @@ def test_by_default_nothing_but_loopback_is_touched(tmp_path: Path) -> None:
 
 
 def test_with_all_interfaces_nothing_but_what_was_configured_is_touched(tmp_path: Path, ports: list[int]) -> None:
-    web, wyoming, satellite, broker = ports
+    web, wyoming, satellite, broker, collector = ports
     box = f"""
         web.port = {web}
         wyoming = {{enabled = true, port = {wyoming}, satellites = ["127.0.0.1:{satellite}"]}}
         mqtt = {{enabled = true, host = "127.0.0.1", port = {broker}}}
+        traces = {{enabled = true, endpoint = "http://127.0.0.1:{collector}/v1/traces"}}
     """
     listens = {("socket.bind", "127.0.0.1", port) for port in (web, wyoming)}
-    calls = {("socket.connect", "127.0.0.1", port) for port in (satellite, broker)}
+    calls = {("socket.connect", "127.0.0.1", port) for port in (satellite, broker, collector)}
+    calls |= {("socket.getaddrinfo", "127.0.0.1", collector)}
     with audited(tmp_path, box) as daemon:
+        assert daemon.ask(request="say", text="Dinner is ready.")["ok"], "and there is a trace to be sent"
         assert daemon.touches(listens | calls)
         assert daemon.open_ports() >= {("127.0.0.1", web), ("127.0.0.1", wyoming)}
         daemon.end()
-        assert daemon.touched == listens | calls
+        assert daemon.touched - {_IS_THERE_IPV6} == listens | calls
+
+
+def test_of_stages_elsewhere_nothing_but_what_was_configured_is_touched(tmp_path: Path, ports: list[int]) -> None:
+    web, hears, speaks, *_ = ports
+    far = tmp_path / "far.toml"
+    far.write_text(f"""
+        asr = {{engine = "wyoming", uri = "tcp://127.0.0.1:{hears}"}}
+        tts = {{engine = "wyoming", uri = "tcp://127.0.0.1:{speaks}"}}
+        slm.engine = "scripted"
+        turn_model.engine = "none"
+    """)
+    box = f"web.port = {web}\npaths.cache = '{tmp_path}'"
+    touched = {("socket.bind", "127.0.0.1", web), ("socket.connect", "127.0.0.1", speaks)}
+    with audited(tmp_path, box, str(far)) as daemon:
+        assert daemon.ask(request="say", text="Dinner is ready.", wait=False)["ok"]
+        assert daemon.touches(touched)
+        daemon.end()
+        assert daemon.touched == touched, "nobody has spoken"
 
 
 def test_the_engines_make_no_internet_socket() -> None:

@@ -21,6 +21,8 @@ def settings(box: dict[str, Any] | None = None, pipeline: dict[str, Any] | None 
     [
         ({}, {}, set(), []),
         ({"web": {"port": 9000}}, {}, {"box.web"}, []),
+        ({"recorder": {"enabled": True}}, {}, {"box.recorder"}, []),
+        ({"traces": {"enabled": True}}, {}, {"box.traces"}, []),
         ({"sessions": {"most": 2}}, {"endpoint": {"floor_ms": 210}}, {"box.sessions", "pipeline.endpoint"}, []),
         ({"cores": {"asr_threads": 1}}, {}, {"box.cores"}, ["[cores]"]),
         ({}, {"slm": {"max_tokens": 10}, "budget": {"total_ms": 800}}, {"pipeline.slm", "pipeline.budget"}, ["[slm]"]),

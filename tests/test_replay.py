@@ -219,8 +219,8 @@ def test_the_recording_holds_both_sides_on_one_timeline() -> None:
 def test_wasted_work_is_of_all_conversations_together() -> None:
     conversations = [spoken(clip("a.wav", 800)), spoken(clip("b.wav", 800))]
     assert reported(*conversations)["summary"]["wasted_cpu_share"] is None  # scripted engines take no time
-    conversations[0].session.work.cpu_s, conversations[0].session.work.wasted_cpu_s = 3.0, 0.5
-    conversations[1].session.work.cpu_s, conversations[1].session.work.wasted_cpu_s = 1.0, 0.5
+    conversations[0].work.cpu_s, conversations[0].work.wasted_cpu_s = 3.0, 0.5
+    conversations[1].work.cpu_s, conversations[1].work.wasted_cpu_s = 1.0, 0.5
     assert reported(*conversations)["summary"]["wasted_cpu_share"] == 0.25
 
 
@@ -269,6 +269,9 @@ def test_a_turns_energy_is_told_where_it_is_known() -> None:
         energies(turn)
     energies(TurnEnergy("replay-1", 2, 3.14159, measured=True))
     energies(TurnEnergy("another", 1, 1.0, measured=True))
-    result = report(conversation.settings, [conversation], rss_mb=1.0, cpu_seconds=1.0, energies=energies.told)
+    result = report(
+        conversation.settings, [conversation], rss_mb=1.0, cpu_seconds=1.0, energies=energies.told, idle_w=1.456
+    )
     told = [(turn["energy_j"], turn["energy_measured"]) for turn in result["turns"]]
     assert told == [(None, False), (3.14, True)]
+    assert result["summary"]["idle_w"] == 1.46

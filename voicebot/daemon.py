@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from voicebot.assistant.phrase_cache import PhraseCache
-from voicebot.audio import samples_from_ms
+from voicebot.audio import Pcm, samples_from_ms
 from voicebot.clock import Clock
 from voicebot.config.box import CoreSettings, SchedulingSettings, WorkerSettings
 from voicebot.config.load import Settings
@@ -37,7 +38,7 @@ from voicebot.engines.scripted import (
 )
 from voicebot.engines.silero import SileroDetector
 from voicebot.engines.webrtc_gate import WebRtcGate
-from voicebot.errors import VoicebotError, first_error
+from voicebot.errors import EngineError, VoicebotError, first_error
 from voicebot.events import Event, Observer, ignore
 from voicebot.latency.costs import Costs, unknown_ghz
 from voicebot.latency.fits import FitKey, read_fits, write_fits
@@ -46,15 +47,19 @@ from voicebot.models.location import default_cache
 from voicebot.models.store import Store
 from voicebot.models.tuned import cpu_name
 from voicebot.pipeline.budgeted import budgeted
+from voicebot.pipeline.earcons import tone
 from voicebot.pipeline.leased import with_lease
 from voicebot.pipeline.routed import RoutedSlm
 from voicebot.pipeline.shared_cores import SharedCores
-from voicebot.pipeline.stages import Stages
+from voicebot.pipeline.stages import Asr, Stages, Tts
 from voicebot.pipeline.tiers import SmallModel, TierModel, Tiers, unknown_temperature
 from voicebot.workers.inline import InlineAsr, InlineSlm, InlineTts, InlineTurn
 from voicebot.workers.stages import WorkerAsr, WorkerSlm, WorkerTts, WorkerTurn
 from voicebot.workers.supervisor import Supervisor, WorkerOrder
 from voicebot.workers.threads import Threads
+
+_log = logging.getLogger(__name__)
+_NO_APOLOGY_HZ: Final = (440, 330, 220)
 
 
 @asynccontextmanager
@@ -148,15 +153,13 @@ async def open_stages(
         observer(event)
 
     async with workers(settings, store, clock, observe, seating=seating) as running:
-        tts = WorkerTts(running["tts"])
+        asr, tts = choose_asr(settings.pipeline, running), choose_tts(settings.pipeline, running)
         cache = await asyncio.to_thread(_phrase_cache, settings, store)
-        apology = await cache.get(tts, settings.pipeline.phrases.apology)
-        openers = settings.pipeline.openers
-        covers = tuple([await cache.get(tts, text) for text in openers.texts]) if openers.enabled else ()
+        apology, covers = await _phrases(settings.pipeline, cache, tts)
         turn = WorkerTurn(running["turn"]) if "turn" in running else None
         async with open_slm(settings.pipeline, running, clock) as slm, _kept_costs(settings, clock, governor) as costs:
             stages = Stages(
-                *(WorkerAsr(running["asr"]), slm, tts, make_gate, make_detector, apology, turn, covers),
+                *(asr, slm, tts, make_gate, make_detector, apology, turn, covers),
                 attend=attend,
                 make_wake_word=make_wake_word,
             )
@@ -168,6 +171,37 @@ async def open_stages(
             stages = replace(stages, processor=lambda: governor.status)
             async with governor.running(stages.ladders):
                 yield stages
+
+
+def choose_asr(pipeline: PipelineSettings, running: Mapping[str, Supervisor]) -> Asr:
+    """Return the recogniser: that of a worker, or a service, which needs none."""
+    if not pipeline.asr.remote:
+        return WorkerAsr(running["asr"])
+    from voicebot.interfaces.wyoming.remote import RemoteAsr  # noqa: PLC0415 - loaded only by who wants one
+
+    return RemoteAsr(pipeline.asr)
+
+
+def choose_tts(pipeline: PipelineSettings, running: Mapping[str, Supervisor]) -> Tts:
+    """Return the synthesizer: that of a worker, or a service, which needs none."""
+    if not pipeline.tts.remote:
+        return WorkerTts(running["tts"])
+    from voicebot.interfaces.wyoming.remote import RemoteTts  # noqa: PLC0415 - loaded only by who wants one
+
+    return RemoteTts(pipeline.tts)
+
+
+async def _phrases(pipeline: PipelineSettings, cache: PhraseCache, tts: Tts) -> tuple[Pcm, tuple[Pcm, ...]]:
+    """Return the apology and the openers; a tone and none of them where a service that should render them is away."""
+    try:
+        apology = await cache.get(tts, pipeline.phrases.apology)
+        openers = pipeline.openers
+        return apology, tuple([await cache.get(tts, text) for text in openers.texts]) if openers.enabled else ()
+    except EngineError as error:
+        if not pipeline.tts.remote:
+            raise
+        _log.warning("%s A tone stands for the apology until the next start, and there are no openers.", error)
+        return tone(_NO_APOLOGY_HZ, pipeline.earcons.level_dbfs), ()
 
 
 @asynccontextmanager
@@ -206,7 +240,7 @@ async def open_tier(
 
 def all_scripted(pipeline: PipelineSettings) -> bool:
     """Return whether no stage needs a model, so that the conversation may run in virtual time."""
-    remote = any(tier.remote for tier in pipeline.tiers)
+    remote = bool(pipeline.remote_stages) or any(tier.remote for tier in pipeline.tiers)
     return not remote and all(section.engine == "scripted" for section in pipeline.worker_stages.values())
 
 
@@ -274,11 +308,11 @@ def cost_keys(pipeline: PipelineSettings, threads: Threads, *, in_cycles: bool) 
     """Return what each stage's cost is kept under: apart in cycles, where the frequency is known, and in seconds."""
     core = f"{cpu_name()}, in cycles" if in_cycles else cpu_name()
     return {
-        "asr": FitKey("asr", pipeline.asr.model, core, threads.asr),
+        "asr": FitKey("asr", pipeline.asr.done_by, core, threads.asr),
         "slm_read": FitKey("slm_read", pipeline.slm.model, core, threads.slm_prefill),
         "slm": FitKey("slm", pipeline.slm.model, core, threads.slm),
-        "tts_first": FitKey("tts_first", pipeline.tts.model, core, threads.tts),
-        "tts": FitKey("tts", pipeline.tts.model, core, threads.tts),
+        "tts_first": FitKey("tts_first", pipeline.tts.done_by, core, threads.tts),
+        "tts": FitKey("tts", pipeline.tts.done_by, core, threads.tts),
     }
 
 
@@ -295,7 +329,7 @@ def _phrase_cache(settings: Settings, store: Store) -> PhraseCache:
     directory = _cache(settings) / "phrases"
     tts = settings.pipeline.tts
     voice = tts.model_dump()
-    if tts.engine != "scripted":
+    if tts.engine == "piper":
         file = store.path(tts.model)
         voice |= {"file": str(file), "changed": file.stat().st_mtime_ns}
     return PhraseCache(directory, voice)

@@ -19,6 +19,16 @@ class StateChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PartiallyTranscribed:
+    """The user still speaks: his words in this turn up to a sample. They replace those that were told before."""
+
+    session: str
+    turn: int
+    until_sample: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcribed:
     """A revision of the user's words was recognised. It is not committed yet."""
 
@@ -180,6 +190,7 @@ class VolumeChanged:
 
 Event = (
     StateChanged
+    | PartiallyTranscribed
     | Transcribed
     | TurnCommitted
     | ReplyBegun

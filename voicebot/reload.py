@@ -7,7 +7,9 @@ from typing import Final
 
 from voicebot.config.load import Settings
 
-_AT_ONCE: Final = frozenset({"box.audio", "box.sessions", "box.web", "box.mqtt", "box.wyoming"})
+_AT_ONCE: Final = frozenset(
+    {"box.audio", "box.sessions", "box.web", "box.mqtt", "box.lights", "box.recorder", "box.traces", "box.wyoming"}
+)
 """Sections whose part of the daemon is begun anew, or that are looked up each time."""
 _MODELS: Final = frozenset({"turn_model", "asr", "slm", "tts", "tiers", "router", "ladder", "openers", "phrases"})
 """Sections of a pipeline that stages are made of; the others are a conversation's, and hold for the next one."""

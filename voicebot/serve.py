@@ -19,6 +19,7 @@ from voicebot.cpu.thermal import Thermometer
 from voicebot.daemon import open_stages
 from voicebot.errors import ConfigError
 from voicebot.interfaces.control import ControlSocket
+from voicebot.interfaces.event_log import log_event
 from voicebot.interfaces.kept import KeptState
 from voicebot.interfaces.notify import Notifier
 from voicebot.interfaces.parts import Part, Parts
@@ -74,6 +75,7 @@ async def _serve(
         loading.set()
         service = await opened.enter_async_context(_open_service(settings, store))
         loading.clear()
+        opened.callback(service.watch(log_event))
         group = await opened.enter_async_context(asyncio.TaskGroup())
         parts = Parts(group, settings)
         daemon = _Daemon(service, parts, load, notifier)
@@ -165,6 +167,12 @@ def _parts(service: Service, runtime: Path | None, daemon: _Daemon, notifier: No
         works.set()
         await Web(settings.box.web, service).run()
 
+    async def lights(settings: Settings, works: asyncio.Event) -> None:
+        from voicebot.interfaces.lights import Lights  # noqa: PLC0415 - loaded only by who wants it
+
+        works.set()
+        await Lights(settings.box.lights, service, LoopClock()).run()
+
     async def watchdog(settings: Settings, works: asyncio.Event) -> None:
         works.set()
         start_s = settings.box.workers.start_timeout_s
@@ -180,13 +188,38 @@ def _parts(service: Service, runtime: Path | None, daemon: _Daemon, notifier: No
         return {name: taken for name, taken in service.taken_frames.items() if name == LOCAL}
 
     return [
+        _recorder(service),
         Part("local", ("box.audio", "pipeline"), lambda _: True, local),
         Part("control", (), lambda box: box.control.enabled, control),
         Part("wyoming", ("box.wyoming",), lambda box: box.wyoming.enabled, wyoming),
         Part("mqtt", ("box.mqtt",), lambda box: box.mqtt.enabled, mqtt),
         Part("web", ("box.web",), lambda box: box.web.enabled, web),
+        Part("lights", ("box.lights",), lambda box: box.lights.enabled, lights),
+        _traces(service),
         Part("watchdog", (), lambda _: True, watchdog),
     ]
+
+
+def _recorder(service: Service) -> Part:
+    """Return what sees all conversations from their beginning. Also while it is off it removes what is too old."""
+
+    async def run(settings: Settings, works: asyncio.Event) -> None:
+        from voicebot.interfaces.recorder.recorder import Recorder  # noqa: PLC0415 - loaded after the models
+
+        works.set()
+        await Recorder(settings.box.recorder, service, LoopClock(), _recordings(settings)).run()
+
+    return Part("recorder", ("box.recorder",), lambda _: True, run)
+
+
+def _traces(service: Service) -> Part:
+    async def run(settings: Settings, works: asyncio.Event) -> None:
+        from voicebot.interfaces.traces.traces import Traces  # noqa: PLC0415 - loaded only by who wants it
+
+        works.set()
+        await Traces(settings.box.traces, service).run()
+
+    return Part("traces", ("box.traces",), lambda box: box.traces.enabled, run)
 
 
 @asynccontextmanager
@@ -204,10 +237,13 @@ async def _listen(settings: Settings, service: Service, works: asyncio.Event) ->
     names = (audio.input or None, audio.output or None)
     devices = LocalDevices(*names, block_ms=audio.block_ms, lead_ms=audio.lead_ms)
     port = LastingPort(devices, LoopClock(), lambda: service.stop(LOCAL))
-    service.describe("audio", port.status)
-    async with service.open_session(LOCAL, port):
-        works.set()
-        await asyncio.Event().wait()
+    undescribe = service.describe("audio", port.status)
+    try:
+        async with service.open_session(LOCAL, port):
+            works.set()
+            await asyncio.Event().wait()
+    finally:
+        undescribe()
 
 
 @contextmanager
@@ -234,3 +270,8 @@ async def _fade(service: Service) -> None:
 def _state_folder(settings: Settings) -> Path:
     named = settings.box.paths.state
     return Path(named).expanduser() if named else default_state()
+
+
+def _recordings(settings: Settings) -> Path:
+    named = settings.box.recorder.folder
+    return Path(named).expanduser() if named else _state_folder(settings) / "recordings"

@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 
-from voicebot.audio import FRAME_SAMPLES, samples_from_ms
+from voicebot.audio import FRAME_SAMPLES, Frame, samples_from_ms
 from voicebot.audio_io.mute import MutablePort
 from voicebot.audio_io.replay import ReplayPort
 from voicebot.clock import LoopClock, run_virtual
@@ -33,5 +33,25 @@ def test_frames_are_silent_while_muted_and_the_timeline_goes_on() -> None:
             while await port.next_frame() is not None:
                 pass
         assert loud == [False, False, False, True, True, True]
+
+    run_virtual(main())
+
+
+def test_a_tap_is_shown_what_the_session_gets() -> None:
+    async def main() -> None:
+        inner = ReplayPort(LoopClock())
+        inner.say(hum(samples_from_ms(200)))
+        port = MutablePort(inner, muted=True)
+        shown: list[Frame] = []
+        async with port:
+            await port.next_frame()
+            port.tap = shown.append
+            taken = [await port.next_frame() for _ in range(2)]
+            port.muted = False
+            taken.append(await port.next_frame())
+            inner.end()
+            assert await port.next_frame() is None
+            assert shown == taken
+            assert [bool(np.any(frame.pcm)) for frame in shown] == [False, False, True]
 
     run_virtual(main())

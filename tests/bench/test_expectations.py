@@ -77,6 +77,6 @@ def test_a_clip_that_was_not_said_and_a_failure_are_missed(act: Act) -> None:
 
 def test_what_was_heard_is_what_is_remembered(act: Act) -> None:
     performance = act(CLIP)
-    performance.conversation.session.history.add("Hello", "something that nobody heard")
+    performance.conversation.remembered.append(("Hello", "something that nobody heard"))
     assert missed(performance, timed=False) == ["history_is_heard: something else is remembered than what was heard"]
     assert missed(act(CLIP + EXPECT + "history_is_heard = true"), timed=False) == []

@@ -109,25 +109,33 @@ def test_events(options: tuple[str, ...], line: str, run: Run, elsewhere: Elsewh
     assert done.err == "voicebot: the daemon has ended, or hung up.\n"
 
 
-def test_ask_is_answered_by_the_daemon(run: Run, daemon: Daemon) -> None:
+def turns_of_the_daemon(run: Run) -> int:
+    turns: int = run("status", "--json").json()["daemon"]["turns"]
+    return turns
+
+
+@pytest.mark.usefixtures("daemon")
+def test_ask_is_answered_by_the_daemon(run: Run) -> None:
     assert run("ask", "Who?").out == "You said: Who?.\n"
     assert run("ask", "Who?", "--session", "local", "--json").json() == {"reply": "You said: Who?.", "source": "slm"}
-    assert daemon.service.status()["turns"] == 2
+    assert turns_of_the_daemon(run) == 2
     run("ask", " ").failed(2, "the text is empty; give some words.")
 
 
-def test_say_is_done_by_the_daemon(run: Run, daemon: Daemon) -> None:
+@pytest.mark.usefixtures("daemon")
+def test_say_is_done_by_the_daemon(run: Run) -> None:
     assert run("say", "Hm.").out == ""
     assert run("say", "Hm.", "--json").json() == {"text": "Hm.", "heard": "Hm.", "interrupted": False}
-    assert daemon.service.status()["turns"] == 2
+    assert turns_of_the_daemon(run) == 2
 
 
-def test_who_asks_for_something_of_his_own_gets_it(run: Run, daemon: Daemon) -> None:
+@pytest.mark.usefixtures("daemon")
+def test_who_asks_for_something_of_his_own_gets_it(run: Run) -> None:
     reply = {"reply": "You said: Who?.", "source": "slm"}
     assert run("ask", "Who?", "--pipeline", "scripted", "--json").json() == reply
     assert run("say", "Hm.", "--pipeline", "scripted", "--out", "said.wav").code == 0
     assert "--session is of the daemon's" in run("ask", "Who?", "--alone", "--session", "local").err
-    assert daemon.service.status()["turns"] == 0
+    assert turns_of_the_daemon(run) == 0
 
 
 def test_a_reply_that_failed_is_an_error(run: Run, tmp_path: Path) -> None:

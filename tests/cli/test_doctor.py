@@ -230,3 +230,12 @@ def test_a_models_fault_is_told_apart(box: Box) -> None:
     unknown = doctor.check_model("tts", "my-voise", store)
     assert (unknown.state, unknown.mend) == ("missing", "voicebot models list")
     assert "did you mean my-voice?" in unknown.detail
+
+
+def test_a_sound_configuration_that_portaudio_does_not_survive_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise AudioDeviceError("ALSA's configuration has no default device; correct it.")
+
+    monkeypatch.setattr(doctor, "check_alsa", broken)
+    found = doctor.check_library("sounddevice", "sounddevice")
+    assert (found.state, found.detail) == ("warning", "ALSA's configuration has no default device; correct it.")

@@ -57,7 +57,7 @@ def test_max_tokens_cuts_the_reply(run: Run, clips: Path) -> None:
     result = run(
         "replay", "--pipeline", "scripted", "--max-tokens", 2, "--no-openers", clips / "b.wav", "--json"
     ).json()
-    assert result["turns"][0]["reply"] == "You said:"
+    assert result["turns"][0]["reply"] == "You."
 
 
 def test_out_holds_what_one_would_have_heard(run: Run, clips: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Daemon:
             "XDG_STATE_HOME": str(folder / "state"),
             "NOTIFY_SOCKET": str(folder / "notify"),
             "VOICEBOT_LOG": "INFO",
-            "JOURNAL_STREAM": "8:1",
+            "COLUMNS": "200",
         }
         self._options = ("--profile", str(self.profile), *options)
         self.process = self.start()
@@ -106,8 +106,16 @@ def test_it_starts_without_any_device_and_ends_when_told(tmp_path: Path, number:
         status = running.status()
         assert status["sessions"]["local"]["state"] == "idle"
         assert status["audio"]["state"] == "away"
-        log = running.end(number).splitlines()
-        assert "<6>stopping" in log, "one line a message, for the journal"
+        log = running.end(number)
+        assert 0 < log.index("ready") < log.index("stopping")
+
+
+def test_it_starts_with_a_sound_configuration_that_nothing_can_be_played_by(tmp_path: Path) -> None:
+    empty = dict(os.environ) | {"PULSE_SERVER": f"unix:{tmp_path}/none", "ALSA_CONFIG_PATH": os.devnull}
+    with daemon(tmp_path, empty, "--pipeline", "scripted") as running:
+        running.told("READY=1")
+        assert "has no default device; correct what ALSA_CONFIG_PATH names" in running.status()["audio"]["reason"]
+        running.end()
 
 
 def test_it_may_be_ended_while_it_loads(tmp_path: Path) -> None:

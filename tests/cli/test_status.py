@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ from typer.testing import CliRunner, Result
 
 from tests.cpu.boxes import tree
 from tests.interfaces.control_scene import Elsewhere
+from tests.replayed import SCRIPTED
 from voicebot.cli import status
 from voicebot.config import runtime
+from voicebot.config.pipeline import PipelineSettings
 from voicebot.cpu.account import Balance
 from voicebot.cpu.actuators import Controls
 from voicebot.cpu.box import Box
@@ -131,6 +134,14 @@ def test_the_daemon_tells_of_itself_as_well(place: Path, tmp_path: Path) -> None
         assert elsewhere.daemon is not None
         elsewhere.daemon.watchers(WorkerChanged("asr", "died", None, "killed"))
         assert "workers       asr died (1 died before)" in run().stdout
+
+
+def test_it_shows_who_waits_to_be_called(place: Path) -> None:
+    push = PipelineSettings.model_validate({**SCRIPTED.model_dump(), "wake": {"mode": "push"}})
+    with Elsewhere(place.parent, pipeline=push), ControlClient.connect() as client:
+        assert "sessions      local idle (waiting to be called)" in run().stdout
+        client.request("listen")
+        assert re.search(r"local idle \(listening for \d s more\)", run().stdout)
 
 
 @pytest.mark.usefixtures("place")

@@ -226,8 +226,8 @@ def test_a_directory_is_no_settings_file(home: Path, tmp_path: Path) -> None:
 def test_an_unknown_engine_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
     path = written(tmp_path / "p.toml", "[tts]\nengine = 'piperr'\n[asr]\nengine = 'vosk'")
     assert problems(path) == [
-        f"{path}: asr.engine: should be 'faster-whisper' or 'scripted'",
-        f"{path}: tts.engine: should be 'piper' or 'scripted' (did you mean 'piper'?)",
+        f"{path}: asr.engine: should be 'faster-whisper', 'wyoming' or 'scripted'",
+        f"{path}: tts.engine: should be 'piper', 'wyoming' or 'scripted' (did you mean 'piper'?)",
     ]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import struct
+import threading
 from collections.abc import Coroutine
 from contextlib import suppress
 from io import BytesIO
@@ -30,23 +31,31 @@ from voicebot.cpu.journal import Journal
 from voicebot.daemon import scripted_stages
 from voicebot.engines.tools import parse_tools
 from voicebot.errors import VoicebotError
+from voicebot.events import TurnEnded
 from voicebot.interfaces.control_requests import parse_request
 from voicebot.interfaces.kept import KeptState
 from voicebot.interfaces.mqtt.commands import parse_command
+from voicebot.interfaces.recorder.file import Contents, read_recording, write_contents
+from voicebot.interfaces.recorder.recording import Header
+from voicebot.interfaces.recorder.ring import Decided, Entry, Sound
+from voicebot.interfaces.recorder.table_check import check_table
 from voicebot.interfaces.service import Service
 from voicebot.interfaces.watchers import Watchers
 from voicebot.interfaces.web.access import Token, is_ours, is_same_origin
 from voicebot.interfaces.web.api import Api
 from voicebot.interfaces.web.guard import Guard
 from voicebot.interfaces.web.microphone import FRAME_BYTES, BrowserPort
-from voicebot.interfaces.wyoming.handle import _name_in
+from voicebot.interfaces.wyoming.handle import context_of
 from voicebot.interfaces.wyoming.incoming_audio import IncomingAudio
+from voicebot.interfaces.wyoming.wake import names_in
 from voicebot.interfaces.wyoming.wire import LONGEST_HEADER_BYTES, EventStream, encoded, pong, text_of
 from voicebot.latency.fits import read_fits
 from voicebot.models.gguf import kv_bytes_per_token, layer_count
 from voicebot.models.manifest import read_records
 from voicebot.models.tuned import read_tuned
+from voicebot.replay.recorded import Recorded
 from voicebot.replay.scenario_file import ScenarioSection
+from voicebot.turn.table import State, TurnEvent
 from voicebot.workers.event_stream import EventStream as ServerSentEvents
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -93,6 +102,7 @@ class Parsers:
             Parser("fits", lambda data: read_fits(self._file(data)), _FITS),
             Parser("model records", self._records, _RECORDS),
             Parser("GGUF headers", self._gguf, _gguf_corpus()),
+            Parser("recordings", self._recording, _recordings()),
         )
 
     def _file(self, data: bytes) -> Path:
@@ -118,6 +128,12 @@ class Parsers:
         file = self._file(data)
         layer_count(file)
         kv_bytes_per_token(file)
+
+    def _recording(self, data: bytes) -> None:
+        recording = read_recording(self._file(data))
+        check_table(recording)
+        for session, sound in recording.sounds.items():
+            Recorded.of(recording.file, session, sound[:, 0], recording.speech_ends(session))
 
     def _wyoming(self, data: bytes) -> None:
         async def read() -> None:
@@ -205,8 +221,10 @@ def _take_event(event: Event, audio: IncomingAudio) -> None:
             audio.finish()
         case "ping":
             encoded(pong(event))
+        case "detect":
+            names_in(event)
         case _:
-            _name_in(event)
+            context_of(event)
             text_of(event, 4000)
 
 
@@ -236,6 +254,7 @@ def _chunk(rate: int, width: int, channels: int) -> bytes:
 _WYOMING: Final = (
     _event("ping", text="are you there") + _event("synthesize", text="Dinner is ready."),
     _event("transcript", apart=True, text="What time is it?", context={"conversation_id": "kitchen"}),
+    _event("detect", names=["okay_nabu", "hey_jarvis"]) + _event("detect") + _event("recognize", text="Never mind."),
     _event("synthesize-start", text="") + _event("synthesize-chunk", text="Dinner ", apart=True),
     _chunk(16_000, 2, 1) + _chunk(16_000, 2, 1) + _event("audio-stop", text=""),
     _chunk(22_050, 4, 2) + _chunk(48_000, 1, 1) + _chunk(8000, 2, 8),
@@ -376,3 +395,23 @@ def _gguf_corpus() -> tuple[bytes, ...]:
     return tuple(
         struct.pack("<4sIQQ", b"GGUF", 3, 2, len(chosen)) + b"".join(chosen) for chosen in (entries, [*entries, nested])
     )
+
+
+def _recordings() -> tuple[bytes, ...]:
+    words = ("What?", "That.", "That.", "slm")
+    turn = TurnEnded("local", 1, 1, *words, interrupted=False, speech_end_sample=400, marks={"soft_end": 500},
+                     stage_ms={"asr": 90.5}, over_budget=("asr",), error=None)  # fmt: skip
+    happened = (
+        Decided(0, State.IDLE, TurnEvent.SOFT_END, (State.IDLE, ())),
+        Decided(0, State.IDLE, TurnEvent.MEANT, None),
+        turn,
+    )
+    entries = [Entry(1.0, "1-local", what) for what in happened]
+    sounds = [Entry(1.0, "1-local", Sound(at, bytes(640), bytes(640))) for at in (0, 320, 960)]
+    header = Header(voicebot="1", saved_at="2026", reason="", minutes=1, pipeline={"asr": "x"}, audio={})
+    found = []
+    for chosen in (entries, [*entries, *sounds]):
+        file = BytesIO()
+        write_contents(file, Contents(header, tuple(chosen), 2.0, threading.Event()))
+        found.append(file.getvalue())
+    return tuple(found)

@@ -136,6 +136,7 @@ class Elsewhere:
     folder: Path
     sessions: tuple[str, ...] = ("local",)
     slm: ScriptedModel | None = None
+    pipeline: PipelineSettings = SCRIPTED
     daemon: Daemon | None = None
     _up: threading.Event = field(default_factory=threading.Event)
     _loop: asyncio.AbstractEventLoop | None = None
@@ -173,6 +174,6 @@ class Elsewhere:
 
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        async with serving(self.folder, sessions=self.sessions, slm=self.slm) as self.daemon:
+        async with serving(self.folder, None, self.sessions, self.slm, self.pipeline) as self.daemon:
             self._up.set()
             await self._over.wait()

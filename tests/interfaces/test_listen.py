@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.interfaces.control_scene import serving, until
+from tests.interfaces.control_scene import Client, serving, until
 from tests.replayed import SCRIPTED
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.events import AttentionChanged, Event
@@ -12,11 +12,20 @@ from voicebot.events import AttentionChanged, Event
 PUSH = PipelineSettings.model_validate({**SCRIPTED.model_dump(), "wake": {"mode": "push"}})
 
 
+async def attention(client: Client) -> tuple[bool, float]:
+    told = (await client.ask("sessions"))["result"]["sessions"]["local"]
+    return told["attentive"], told["attentive_s"]
+
+
 async def test_pressed_and_released(tmp_path: Path) -> None:
     events: list[Event] = []
     async with serving(tmp_path, sessions=("kitchen", "local"), pipeline=PUSH) as daemon, daemon.client() as client:
         daemon.service.watch(events.append)
+        assert await attention(client) == (False, 0)
         assert (await client.ask("listen"))["result"] == {"session": "local"}
+        attentive, for_s = await attention(client)
+        assert attentive
+        assert PUSH.wake.window_s - 2 < for_s <= PUSH.wake.window_s
         assert (await client.ask("unlisten"))["result"] == {"session": "local"}
         assert (await client.ask("listen", session="kitchen"))["result"] == {"session": "kitchen"}
         assert "no session 'attic'" in (await client.ask("listen", session="attic"))["error"]

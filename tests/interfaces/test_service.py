@@ -24,6 +24,7 @@ from voicebot.events import Event, FramesDropped, StateChanged, TurnEnded, TurnE
 from voicebot.interfaces.kept import KeptState
 from voicebot.interfaces.service import NoSuchSessionError, Service, TooManySessionsError
 from voicebot.interfaces.watchers import Watchers
+from voicebot.pipeline.prompts import BusyError
 from voicebot.turn.table import State
 
 REPLY = "First of all, this is a reply. It has a second sentence."
@@ -65,7 +66,8 @@ def test_a_text_is_said_and_another_is_answered(tmp_path: Path) -> None:
         status = running.status()
         assert (status["turns"], status["last_turn"]["reply"]) == (2, REPLY)
         assert status["last_turn"]["voice_to_voice_ms"] > 0
-        assert status["sessions"]["local"] == {"state": "idle", "exchanges": 1, "dropped_frames": 0}
+        always = {"attentive": True, "attentive_s": None}
+        assert status["sessions"]["local"] == {"state": "idle", **always, "exchanges": 1, "dropped_frames": 0}
 
     events = during(tmp_path, script)
     assert [event.source for event in events if isinstance(event, TurnEnded)] == ["say", "slm"]
@@ -182,6 +184,30 @@ def test_the_status_tells_of_workers_losses_energy_and_of_the_interfaces(tmp_pat
         assert status["mqtt"] == {"connected": True}
 
     during(tmp_path, script)
+
+
+def test_what_has_ended_is_in_the_status_no_longer(tmp_path: Path) -> None:
+    async def script(running: Service) -> None:
+        end_old = running.describe("web", lambda: {"address": "old"})
+        end_new = running.describe("web", lambda: {"address": "new"})
+        end_old()
+        assert running.status()["web"] == {"address": "new"}
+        end_new()
+        end_new()
+        assert "web" not in running.status()
+
+    during(tmp_path, script)
+
+
+def test_a_text_waits_no_longer_than_it_is_told_to(tmp_path: Path) -> None:
+    async def script(running: Service, port: ReplayPort) -> None:
+        port.say(hum(samples_from_ms(20_000)))
+        await until(running, State.LISTENING)
+        for prompt in (running.say, running.ask):
+            with pytest.raises(BusyError, match="talked for 2 s"):
+                await prompt("Dinner is ready.")
+
+    during(tmp_path, script, longest_wait_s=2)
 
 
 def test_a_watcher_that_fails_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,9 +23,11 @@ from voicebot.clock import run_virtual
 from voicebot.engines.protocols import Transcript
 from voicebot.engines.scripted import Pace, ScriptedModel, ScriptedRecognizer, hum
 from voicebot.errors import EngineError
+from voicebot.events import Event, Interrupted, PartiallyTranscribed, Transcribed
 from voicebot.latency.work import WorkLedger, charged_to
-from voicebot.pipeline.partials import Partial, Partials
+from voicebot.pipeline.partials import Partial, Partials, ReadAlong
 from voicebot.pipeline.recognize import Recognized
+from voicebot.turn.table import State
 
 
 class Ears:
@@ -213,3 +215,59 @@ def test_a_noise_in_which_nothing_is_recognised_warms_nothing() -> None:
         slm=slm,
     )
     assert user_texts(slm) == []
+
+
+def partial(text: str, until_sample: int = 0) -> Partial:
+    return Partial(Recognized(text, -0.2), until_sample)
+
+
+def test_observers_are_told_when_the_words_are_others() -> None:
+    told: list[Event] = []
+    along = ReadAlong("local", told.append)
+    for turn, text in [
+        *((1, "What is"), (1, "what is."), (1, ""), (1, "what is"), (1, "What's the capital?"), (1, "What is")),
+        *((2, "What is"), (2, "What is...")),
+    ]:
+        along.tell(turn, partial(text, 320))
+    assert told == [
+        PartiallyTranscribed("local", 1, 320, "What is"),
+        PartiallyTranscribed("local", 1, 320, "What's the capital"),
+        PartiallyTranscribed("local", 1, 320, "What is"),
+        PartiallyTranscribed("local", 2, 320, "What is"),
+    ]
+
+
+def test_the_words_are_told_while_they_are_spoken_and_only_then() -> None:
+    talk = said(every_ms=700)
+    told = talk.of(PartiallyTranscribed)
+    texts = [event.text for event in told]
+    assert len(texts) == 3  # of a sentence of 2.6 s
+    assert all(SENTENCE.lower().startswith(text) for text in texts)
+    assert texts == sorted(set(texts), key=len)
+    assert {event.turn for event in told} == {1}
+    (turn,) = talk.turns
+    assert all(event.until_sample < turn.speech_end_sample for event in told)
+    moments = [event for event in talk.events if isinstance(event, PartiallyTranscribed | Transcribed)]
+    assert isinstance(moments[-1], Transcribed)
+    assert [type(event) for event in moments].count(Transcribed) == 1
+
+
+def test_of_speech_over_a_reply_nothing_is_told_before_it_has_stopped_it() -> None:
+    async def script(talk: Talk) -> None:
+        talk.speak("what is it")
+        await talk.until(State.SPEAKING)
+        talk.speak("please wait and tell me something about the weather in Spain instead of that")
+        await talk.quiet()
+
+    slm = ScriptedModel(lambda _: "This is a long reply. " * 20)
+    talk = converse(script, settings(speculation={"partial_every_ms": 300}), slm=slm)
+    (interrupted,) = talk.of(Interrupted)
+    before = [event for event in talk.of(PartiallyTranscribed) if event.turn == interrupted.turn]
+    after = [event for event in talk.of(PartiallyTranscribed) if event.turn > interrupted.turn]
+    assert all(event.until_sample < interrupted.speech_sample for event in before)
+    assert after[0].until_sample > interrupted.confirmed_sample
+    assert after[0].text.startswith("please wait")
+
+
+def test_without_looks_nothing_is_told_before_the_end() -> None:
+    assert said(every_ms=0).of(PartiallyTranscribed) == []

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.virtual_conversation import CLOCK, Talk, converse, length_ms, tasks_left
+from tests.virtual_conversation import CLOCK, Talk, converse, length_ms, settings, tasks_left
 from voicebot.audio import ms_from_samples, samples_from_ms
 from voicebot.clock import run_virtual
 from voicebot.engines.scripted import Pace, ScriptedModel
@@ -106,12 +106,73 @@ def test_no_more_wait_than_there_is_room_for_and_who_gives_up_makes_room() -> No
         with pytest.raises(BusyError, match="8 texts wait"):
             prompts.add("one more", asked=False)
         ends[0].cancel()
-        taken = prompts.take()
+        taken = prompts.take(State.IDLE, quiet=True)
         assert taken is not None
         assert (taken.text, prompts.current) == ("text 1", taken)
         prompts.put_back()
         assert prompts.current is None
-        assert prompts.take() is taken
+        assert prompts.take(State.IDLE, quiet=True) is taken
         assert tasks_left() == set()
+
+    run_virtual(main())
+
+
+def test_after_its_longest_wait_it_is_spoken_over_whoever_talks_to_somebody_else() -> None:
+    async def script(talk: Talk) -> None:
+        talk.say_ms(10_000)
+        await CLOCK.sleep_s(1)
+        asked_at = talk.port.now_sample()
+        turn = await talk.session.say("Dinner is ready.", 3)
+        assert (turn.heard, turn.interrupted) == ("Dinner is ready.", False)
+        assert 3000 <= ms_from_samples(turn.marks["audible"] - asked_at) < 3500
+
+    talk = converse(script, settings(wake={"mode": "push"}))
+    assert len(talk.turns) == 1
+
+
+def test_after_its_longest_wait_it_is_given_up_while_somebodys_turn_goes_on() -> None:
+    async def script(talk: Talk) -> None:
+        talk.say_ms(10_000)
+        await talk.until(State.LISTENING)
+        begun = talk.port.now_sample()
+        with pytest.raises(BusyError, match="talked for 3 s without an end"):
+            await talk.session.ask("Who?", 3)
+        assert ms_from_samples(talk.port.now_sample() - begun) == pytest.approx(3000, abs=50)
+        await talk.quiet()
+
+    talk = converse(script, slm=ScriptedModel(lambda _: "A reply."))
+    assert [turn.heard for turn in talk.turns] == ["A reply."]
+
+
+def test_our_own_reply_does_not_count_as_waiting() -> None:
+    async def script(talk: Talk) -> None:
+        said = [talk.session.say(text, 3) for text in (TEXT * 3, "Second.")]
+        assert [(await each).heard for each in said] == [TEXT * 3, "Second."]
+
+    converse(script)
+
+
+def test_who_was_not_called_does_not_go_first() -> None:
+    async def script(talk: Talk) -> None:
+        asked = talk.session.ask("What is slow?")
+        await talk.until(State.THINKING)
+        talk.say_ms(600)
+        turn = await asked
+        assert (turn.heard, turn.interrupted) == ("Slow.", False)
+        await talk.quiet()
+
+    talk = converse(script, settings(wake={"mode": "push"}), slm=ScriptedModel(lambda _: "Slow.", Pace(900, 5)))
+    assert [turn.user for turn in talk.turns] == ["What is slow?"]
+
+
+def test_one_that_has_waited_its_longest_goes_first() -> None:
+    async def main() -> None:
+        prompts = Prompts()
+        prompts.add("a text", asked=False, longest_wait_s=0.04)
+        assert prompts.take(State.SPEAKING, quiet=False) is None
+        assert prompts.take(State.IDLE, quiet=False) is None
+        assert prompts.take(State.IDLE, quiet=False) is prompts.current is not None
+        assert prompts.goes_first(State.THINKING, attentive=True)
+        assert not prompts.goes_first(State.SPEAKING, attentive=True)
 
     run_virtual(main())

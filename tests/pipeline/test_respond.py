@@ -20,7 +20,7 @@ from voicebot.pipeline.respond import respond
 from voicebot.turn.chunker import ClauseRules
 from voicebot.workers.inline import InlineTts
 
-RULES = ClauseRules(first_letters=8, first_words=10, later_words=26)
+RULES = ClauseRules(first_letters=8, first_words=10, later_words=26, open_words=frozenset({("of",)}))
 QUESTION = (Message("user", "Who are you?"),)
 
 
@@ -110,9 +110,10 @@ def test_a_reply_that_runs_out_of_tokens_ends_with_a_sentence_if_it_can() -> Non
     assert streamed(Writer(*text), len(text) + 1)[-1] == "This is only the begin of"
 
 
-def test_a_reply_that_runs_out_of_tokens_in_its_only_sentence_is_spoken_as_far_as_it_goes() -> None:
-    text = words("This is the begin of")
-    assert streamed(Writer(*text), len(text)) == ["This is the begin of"]
+def test_a_reply_that_runs_out_of_tokens_in_its_only_sentence_ends_after_a_word_it_can_end_with() -> None:
+    text = words("This is the begin of a")
+    assert streamed(Writer(*text), len(text)) == ["This is the begin."]
+    assert streamed(Writer(*text), len(text) + 1) == ["This is the begin of a"]
 
 
 def test_a_reply_that_ends_with_its_last_token_is_whole() -> None:

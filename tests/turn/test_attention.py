@@ -27,6 +27,13 @@ def test_always_is_always() -> None:
     attention.follow(10_000, State.IDLE)
     attention.release(10_000)
     assert attention.minds(starts(10_000))
+    assert attention.left_samples(10_000) is None
+
+
+def test_it_tells_for_how_long_it_listens(attention: Attention) -> None:
+    assert attention.left_samples(50) == 0
+    attention.call(100)
+    assert [attention.left_samples(at) for at in (100, 101, 100 + WINDOW, 2 * WINDOW)] == [WINDOW, WINDOW - 1, 0, 0]
 
 
 def test_it_sleeps_until_it_is_called_and_after_a_while_again(attention: Attention) -> None:

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicebot.turn.chunker import ClauseChunker, ClauseRules
+from voicebot.turn.wording import words
 
-RULES = ClauseRules(first_letters=8, first_words=6, later_words=12)
+RULES = ClauseRules(first_letters=8, first_words=6, later_words=12, open_words=frozenset({("and",), ("the",), ("of",)}))
 
 
 def clauses(text: str, rules: ClauseRules = RULES, cuts: tuple[int, ...] = ()) -> list[str]:
@@ -128,6 +129,33 @@ def test_signs_without_words_stay_with_what_follows() -> None:
     assert clauses("... !!! --- Here it comes. Yes.") == ["... !!! --- Here it comes.", "Yes."]
 
 
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("It is a warm day. We go, I think, to the sea and the", ["It is a warm day."]),
+        ("It is a warm day. We go now.", ["It is a warm day.", "We go now."]),
+        ("Yes. We go to the", ["Yes."]),
+        ("He told me “go away.” And then I", ["He told me “go away.”"]),
+        ("Fruit to buy\nripe pears\nsome bana", ["Fruit to buy", "ripe pears"]),
+        (
+            "Here we go. It is a, b, c, d and e, f g h i j k l m n and the",
+            ["Here we go.", "It is a, b, c, d and e,", "f g h i j k l m n."],
+        ),
+        ("Well of course, it rains, it snows and the", ["Well of course,", "it rains."]),
+        ("Well of course, it rains and of the", ["Well of course,", "it rains."]),
+        ("Well of course, the", ["Well of course,"]),
+        ("a cold and wet day of", ["a cold and wet day."]),
+        ("Ask Dr. Wat", ["Ask Dr."]),
+        ("the and of", ["the and of"]),
+        ("Perha", ["Perha"]),
+        ("", []),
+    ],
+)
+def test_a_reply_that_was_too_long_ends_with_what_sounds_like_an_end(text: str, spoken: list[str]) -> None:
+    chunker = ClauseChunker(RULES)
+    assert chunker.feed(text) + chunker.finish(cut_short=True) == spoken
+
+
 WORDS = st.sampled_from(
     ["a", "is", "Mr.", "no.", "well,", "then;", "so:", "3.5", "42.", "1.", "end.", "what?", "“hm…”", "-", "—", "naïve"]
 )
@@ -147,6 +175,13 @@ def test_the_cuts_do_not_depend_on_the_pieces(text: str, rules: ClauseRules, cut
 @given(TEXTS, ANY_RULES)
 def test_the_clauses_are_the_whole_text(text: str, rules: ClauseRules) -> None:
     assert " ".join(clauses(text, rules)) == " ".join(text.split())
+
+
+@given(TEXTS, ANY_RULES)
+def test_a_reply_that_was_too_long_has_no_other_words(text: str, rules: ClauseRules) -> None:
+    chunker = ClauseChunker(rules)
+    spoken = words(" ".join(chunker.feed(text) + chunker.finish(cut_short=True)))
+    assert spoken == words(text)[: len(spoken)]
 
 
 @given(TEXTS, ANY_RULES)

@@ -40,6 +40,18 @@ def test_an_event_that_is_not_listed_raises_and_changes_nothing(state: State, ev
     assert machine.state is state
 
 
+def test_an_observer_is_told_of_every_event_before_it_takes_effect() -> None:
+    machine, told = machine_in(State.PENDING), list[tuple[State, TurnEvent, object, State]]()
+    machine.observer = lambda state, event, step: told.append((state, event, step, machine.state))
+    machine.on(TurnEvent.END_OF_TURN)
+    with pytest.raises(IllegalEventError):
+        machine.on(TurnEvent.MEANT)
+    assert told == [
+        (State.PENDING, TurnEvent.END_OF_TURN, (State.THINKING, (Action.COMMIT,)), State.PENDING),
+        (State.THINKING, TurnEvent.MEANT, None, State.THINKING),
+    ]
+
+
 def test_every_state_can_be_reached_and_left_for_idle() -> None:
     following = {state: {TABLE[pair][0] for pair in TABLE if pair[0] is state} for state in State}
     for start in State:

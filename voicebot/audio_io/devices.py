@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, Protocol
 import soxr
 
 from voicebot.audio import SAMPLE_RATE_HZ, Pcm
+from voicebot.audio_io.alsa import check_alsa
 from voicebot.errors import AudioDeviceError
 
 Kind = Literal["input", "output"]
@@ -279,6 +280,7 @@ def play_through(speaker: str | None, pcm: Pcm) -> None:
 
 @contextmanager
 def _portaudio() -> Iterator[Any]:
+    check_alsa()
     try:
         import sounddevice  # noqa: PLC0415 - fails where libportaudio2 is not installed
     except OSError as error:

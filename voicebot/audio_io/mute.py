@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,8 @@ class MutablePort:
         self.muted = muted
         self.taken_frames = 0
         """How many frames were taken from it; it counts on for as long as the microphone and the session work."""
+        self.tap: Callable[[Frame], None] | None = None
+        """Is shown each frame as the session gets it: silent while muted."""
         self.playback = port.playback
         self._port = port
 
@@ -23,9 +26,11 @@ class MutablePort:
         """Return the next 20 ms, silent while muted; None when there will be no more."""
         frame = await self._port.next_frame()
         self.taken_frames += 1
-        if frame is None or not self.muted:
-            return frame
-        return Frame(frame.start_sample, silence(FRAME_SAMPLES), frame.gap)
+        if frame is not None and self.muted:
+            frame = Frame(frame.start_sample, silence(FRAME_SAMPLES), frame.gap)
+        if frame is not None and self.tap is not None:
+            self.tap(frame)
+        return frame
 
     def now_sample(self) -> int:
         """Return the sample of the timeline that is being spoken and played at this moment."""

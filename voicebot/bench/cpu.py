@@ -78,8 +78,10 @@ async def measure_cpu(
 ) -> Measured:
     """Return what the stages take on these numbers of cores. Whoever made `speeds` has to restore them.
 
-    Raises ModelError, or EngineError when an engine fails or a frequency does not hold.
+    Raises UsageError for stages of another machine, ModelError, or EngineError when an engine fails or a frequency does
+    not hold.
     """
+    settings.pipeline.need_own_stages()
     rows: list[StageTimes] = []
     fits: dict[FitKey, StageCost] = {}
     for count in counts:

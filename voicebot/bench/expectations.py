@@ -59,7 +59,7 @@ def _turn(expected: ExpectedTurn, ended: TurnEnded, conversation: Conversation) 
 
 def _history_is_heard(conversation: Conversation) -> bool:
     """Return whether what is remembered of replies is what was heard of them, turn by turn."""
-    remembered = [(one.user, one.heard) for one in conversation.session.history.exchanges if one.heard]
+    remembered = [exchange for exchange in conversation.remembered if exchange[1]]
     return remembered == [(turn.user, turn.heard) for turn in conversation.ended if turn.user and turn.heard]
 
 

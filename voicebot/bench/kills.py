@@ -98,11 +98,10 @@ async def measure_kills(
 
 def _check(conversation: Conversation) -> None:
     """Raise EngineError unless the turn after the kill was answered, and both are remembered as they were heard."""
-    name, ended = conversation.session.name, conversation.ended
+    name, ended = conversation.name, conversation.ended
     if len(ended) != 2 or ended[1].error is not None or not ended[1].heard:
         raise EngineError(f"after {name} the next question was not answered.")
-    remembered = [(exchange.user, exchange.heard) for exchange in conversation.session.history.exchanges]
-    if remembered != [(turn.user, turn.heard) for turn in ended]:
+    if conversation.remembered != [(turn.user, turn.heard) for turn in ended]:
         raise EngineError(f"after {name} the conversation is not remembered as it was heard.")
 
 

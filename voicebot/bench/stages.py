@@ -37,7 +37,11 @@ _CLAUSES: Final = (
 
 
 async def measure_stages(settings: Settings, store: Store, clips: Sequence[Pcm], repeats: int) -> dict[str, Any]:
-    """Return the times of every stage in milliseconds, as percentiles over clips and repeats."""
+    """Return the times of every stage in milliseconds, as percentiles over clips and repeats.
+
+    Raises UsageError for stages of another machine.
+    """
+    settings.pipeline.need_own_stages()
     async with workers(settings, store, LoopClock(), ignore) as running:
         times: dict[str, Any] = {
             "vad": _vad(settings, clips),

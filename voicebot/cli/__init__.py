@@ -7,7 +7,22 @@ import sys
 import typer
 
 from voicebot import __version__
-from voicebot.cli import ask, bench, control, doctor, models, plan, replay, run, say, simulate, status, talk, transcribe
+from voicebot.cli import (
+    ask,
+    bench,
+    control,
+    doctor,
+    models,
+    plan,
+    recorder,
+    replay,
+    run,
+    say,
+    simulate,
+    status,
+    talk,
+    transcribe,
+)
 from voicebot.errors import VoicebotError, first_error
 
 app = typer.Typer(
@@ -33,6 +48,7 @@ app.command("volume")(control.volume)
 app.command("sessions")(control.sessions)
 app.command("reload")(control.reload)
 app.command("events")(control.events)
+app.add_typer(recorder.app, name="recorder")
 app.command("plan")(plan.plan)
 app.add_typer(bench.app, name="bench")
 app.command("simulate")(simulate.simulate)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from voicebot.config.load import Settings, load_settings
+from voicebot.interfaces.journal import JournalHandler, is_journal
 from voicebot.models.catalogue import load_catalogue
 from voicebot.models.store import Store
 
@@ -20,19 +21,14 @@ PipelineOption = Annotated[str, typer.Option("--pipeline", help="Name or file of
 ProfileOption = Annotated[str, typer.Option("--profile", help="Name or file of the box's settings.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 
-_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+_STANDARD_ERROR: Final = 2
 log_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def load(pipeline: str, profile: str) -> Settings:
-    """Load the settings and set up logging to standard error."""
+    """Load the settings and set up logging: to the journal where standard error leads there, else to standard error."""
     level = os.environ.get("VOICEBOT_LOG", "WARNING").upper()
-    handler: logging.Handler = RichHandler(console=log_console, show_path=False)
-    if "JOURNAL_STREAM" in os.environ:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_ForJournal())
-    else:
-        handler.setFormatter(logging.Formatter("%(message)s"))
+    handler = JournalHandler() if is_journal(os.environ, _STANDARD_ERROR) else _terminal()
     logging.basicConfig(
         level=level if level in logging.getLevelNamesMapping() else "WARNING",
         handlers=[handler],
@@ -40,13 +36,10 @@ def load(pipeline: str, profile: str) -> Settings:
     return load_settings(pipeline, profile)
 
 
-class _ForJournal(logging.Formatter):
-    """One line a message, after its priority as sd-daemon(3) has it; the journal has the time and the process."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        priority = next(number for least, number in _PRIORITIES if record.levelno >= least)
-        return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+def _terminal() -> logging.Handler:
+    handler = RichHandler(console=log_console, show_path=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    return handler
 
 
 def open_store(settings: Settings) -> Store:

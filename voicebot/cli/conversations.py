@@ -22,6 +22,7 @@ from voicebot.errors import UsageError
 from voicebot.events import Observer
 from voicebot.pipeline.stages import Stages
 from voicebot.replay import Clip, Conversation, Performance, Scenario, hold, load_scenarios, perform, speak_in_turn
+from voicebot.replay.recorded import Recorded, speak_as_recorded
 from voicebot.replay.scripted import ScriptedWords
 
 _RECOGNISER_PACE: Final = Pace(80)
@@ -63,7 +64,7 @@ def without_openers(settings: Settings) -> Settings:
 async def hold_parts(
     settings: Settings,
     stages: Stages,
-    parts: Sequence[Part],
+    parts: Sequence[Part | Recorded],
     clock: Clock,
     observer: Observer,
     duration_s: float | None = None,
@@ -81,8 +82,11 @@ async def hold_parts(
             held.conversations.append(performance.conversation)
         else:
 
-            async def script(conversation: Conversation, clips: Sequence[Clip] = part) -> None:
-                await speak_in_turn(conversation, clips, clock)
+            async def script(conversation: Conversation, part: Sequence[Clip] | Recorded = part) -> None:
+                if isinstance(part, Recorded):
+                    await speak_as_recorded(conversation, part, clock)
+                else:
+                    await speak_in_turn(conversation, part, clock)
 
             held.conversations.append(await hold(f"replay-{number}", settings, stages, clock, observer, script))
     return held

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from voicebot.audio_io.alsa import check_alsa
 from voicebot.audio_io.devices import Device, Kind, choose_device, list_devices
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.cli.doctor_box import check_box
@@ -24,6 +25,7 @@ from voicebot.config.box import AudioSettings, BoxSettings, CoreSettings
 from voicebot.config.load import Settings
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.config.tiers import TierSettings, kind_of
+from voicebot.config.wyoming import RemotableSettings
 from voicebot.errors import AudioDeviceError, ConfigError, EngineError, UsageError, VoicebotError
 from voicebot.memory import memory_plan
 from voicebot.models.plan import MemoryPlan
@@ -82,6 +84,7 @@ def examine(pipeline: str, profile: str) -> list[Finding]:
     if known:
         findings += _guarded("models", lambda: check_models(*known))
         findings += _guarded("tiers", lambda: check_tiers(known[0].pipeline))
+        findings += _guarded("services", lambda: check_services(known[0].pipeline))
         findings += _guarded("memory", lambda: [check_fit(memory_plan(*known))], "voicebot models list")
     return findings
 
@@ -94,6 +97,11 @@ def check_libraries() -> list[Finding]:
 
 def check_library(module: str, project: str) -> Finding:
     """Find whether a module can be imported."""
+    try:
+        if module == "sounddevice":
+            check_alsa()
+    except AudioDeviceError as error:
+        return Finding(module, "warning", str(error))
     problem = _import_problem(module)
     if not problem:
         return Finding(module, "ok", _LOADS)
@@ -187,6 +195,26 @@ async def _check_endpoint(pipeline: PipelineSettings, tier: TierSettings) -> Fin
     return Finding(
         name, "warning", f"{tier.url} does not offer {tier.model}; it has: {known}.", "correct the tier's model"
     )
+
+
+def check_services(pipeline: PipelineSettings) -> list[Finding]:
+    """Find whether each stage that is a Wyoming service is there; it is said what is sent to it."""
+    return [asyncio.run(_check_service(stage, section)) for stage, section in pipeline.remote_stages.items()]
+
+
+async def _check_service(stage: str, settings: RemotableSettings) -> Finding:
+    from voicebot.interfaces.wyoming.remote import offered_programs  # noqa: PLC0415 - loaded only by who wants one
+
+    name, sent = f"{stage} service", {"asr": "heard", "tts": "said"}[stage]
+    try:
+        programs = await offered_programs(stage, settings)
+    except EngineError as error:
+        return Finding(name, "missing", str(error), f"start it, or correct {stage}.uri in the pipeline")
+    if not programs:
+        what = f"{settings.uri} does not offer {stage}."
+        return Finding(name, "missing", what, f"correct {stage}.uri in the pipeline")
+    detail = f"all that is {sent} is sent to {settings.uri} ({', '.join(programs)})"
+    return Finding(name, "ok", f"{detail}, not encrypted" if settings.leaves_box else detail)
 
 
 def check_fit(planned: MemoryPlan) -> Finding:

@@ -19,6 +19,7 @@ from voicebot.bench.turn_taking import word_error_rate
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.cli.conversations import Held, Part, hold_parts, read_parts, without_openers
 from voicebot.cli.live import LivePrinter
+from voicebot.cli.recordings import check_same, feed_again, print_recordings, recordings_among, sounds_of, tell_alone
 from voicebot.clock import LoopClock, run_virtual
 from voicebot.config.load import Settings
 from voicebot.daemon import all_scripted, open_stages
@@ -28,6 +29,7 @@ from voicebot.latency.percentiles import percentile
 from voicebot.latency.resources import Usage
 from voicebot.models.store import Store
 from voicebot.replay import Conversation, Energies, Performance, report
+from voicebot.replay.recorded import Recorded
 
 
 class ExpectationsMissedError(VoicebotError):
@@ -37,7 +39,9 @@ class ExpectationsMissedError(VoicebotError):
 def replay(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Sound files in the order to be spoken, scenarios (.toml), or folders of them."),
+        typer.Argument(
+            help="Sound files in the order to be spoken, scenarios (.toml), recordings (.jsonl, .zip), or folders."
+        ),
     ],
     *,
     pipeline: PipelineOption = "assistant",
@@ -58,8 +62,9 @@ def replay(
 ) -> None:
     """Speak files to the assistant in real time, and report every turn.
 
-    Sound files make one conversation; each scenario is one by itself. Exits with 1 when a scenario does not come out
-    as it expects.
+    Sound files make one conversation; each scenario is one by itself, and so is the sound of each session in a
+    recording, whose decisions are asked of the turn table again. Exits with 1 when a scenario does not come out as it
+    expects, or the table decides otherwise than it did.
     """
     settings = load(pipeline, profile)
     if no_openers:
@@ -67,7 +72,14 @@ def replay(
     if max_tokens is not None:
         slm = settings.pipeline.slm.model_copy(update={"max_tokens": max_tokens})
         settings = settings.with_pipeline(settings.pipeline.model_copy(update={"slm": slm}))
-    parts = read_parts(files, fresh=fresh)
+    recordings, others = recordings_among(files)
+    checked = feed_again(recordings)
+    parts: list[Part | Recorded] = [*sounds_of(recordings, settings.pipeline.hearing)]
+    if others:
+        parts = [*read_parts(others, fresh=fresh), *parts]
+    if not parts:
+        tell_alone(checked, as_json=as_json)
+        return
     if out is not None:
         _check_writable(out)
     observer = ignore if as_json else LivePrinter(Console(highlight=False, soft_wrap=True))
@@ -78,17 +90,20 @@ def replay(
     if out is not None:
         write_recordings(out, held.conversations)
     if as_json:
-        print_json({**result, "scenarios": scenarios} if scenarios else result)
+        beside = {"scenarios": scenarios, "recordings": checked}
+        print_json({**result, **{name: told for name, told in beside.items() if told}})
     else:
         print_report(result)
         print_scenarios(scenarios)
+        print_recordings(checked)
     check_met(scenarios)
+    check_same(checked)
 
 
 async def replay_parts(
     settings: Settings,
     store: Store,
-    parts: Sequence[Part],
+    parts: Sequence[Part | Recorded],
     observer: Observer,
     duration_s: float | None = None,
 ) -> tuple[Held, dict[str, Any]]:
@@ -99,7 +114,8 @@ async def replay_parts(
     async with open_stages(settings, store, clock, energies) as stages:
         held = await hold_parts(settings, stages, parts, clock, observer, duration_s)
         usage.measure()
-    used = {"rss_mb": usage.memory_mb, "cpu_seconds": usage.cpu_s}
+    idle_w = stages.processor().get("energy", {}).get("idle_w")
+    used = {"rss_mb": usage.memory_mb, "cpu_seconds": usage.cpu_s, "idle_w": idle_w}
     return held, report(settings, held.conversations, **used, energies=energies.told)
 
 
@@ -109,7 +125,7 @@ def judge(performances: Sequence[Performance], *, timed: bool) -> list[dict[str,
     return [
         {
             "file": str(performance.scenario.file),
-            "session": performance.conversation.session.name,
+            "session": performance.conversation.name,
             "met": not found,
             "missed": found,
             "wer": word_error_rate([performance.conversation]),
@@ -156,7 +172,8 @@ def print_report(result: dict[str, Any]) -> None:
     console.print(table)
     console.print(
         f"{summary['turns']} turns, {summary['false_cut_ins']} false cut-ins, {summary['dropped_frames']} frames lost, "
-        f"{summary['rss_mb']:.0f} MB and {summary['cpu_seconds']:.1f} s of processor time in all processes",
+        f"{summary['rss_mb']:.0f} MB and {summary['cpu_seconds']:.1f} s of processor time in all processes"
+        + ("" if summary["idle_w"] is None else f", {summary['idle_w']:.1f} W while nobody spoke"),
         soft_wrap=True,
     )
 
@@ -180,4 +197,4 @@ def write_recordings(out: Path, conversations: Sequence[Conversation]) -> None:
     except OSError as error:
         raise AudioFileError(f"{out}: the folder can't be made ({error.strerror}).") from error
     for conversation in conversations:
-        write_wav(out / f"{conversation.session.name}.wav", *conversation.port.recording())
+        write_wav(out / f"{conversation.name}.wav", *conversation.port.recording())

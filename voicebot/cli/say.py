@@ -18,11 +18,10 @@ from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load,
 from voicebot.cli.control import SessionOption
 from voicebot.clock import LoopClock
 from voicebot.config.load import Settings
-from voicebot.daemon import workers
+from voicebot.daemon import choose_tts, workers
 from voicebot.errors import AudioFileError, UsageError
 from voicebot.events import ignore
 from voicebot.models.store import Store
-from voicebot.workers.stages import WorkerTts
 
 
 def say(
@@ -66,4 +65,4 @@ def say(
 
 async def _render(settings: Settings, store: Store, text: str) -> Pcm:
     async with workers(settings, store, LoopClock(), ignore, ("tts",)) as running:
-        return await render(WorkerTts(running["tts"]), text)
+        return await render(choose_tts(settings.pipeline, running), text)

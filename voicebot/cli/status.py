@@ -13,6 +13,8 @@ from voicebot.cpu.status import STATUS_FILE, Status, read_status
 from voicebot.interfaces.control_client import ControlClient
 
 _KHZ_PER_GHZ: Final = 1_000_000
+_SCHEMA: Final = 2
+"""Of the object that holds both; each of them has its own."""
 
 
 def status(*, as_json: JsonOption = False) -> None:
@@ -23,7 +25,7 @@ def status(*, as_json: JsonOption = False) -> None:
     processor = _processor()
     daemon = _daemon(required=processor is None)
     if as_json:
-        print_json({"schema": 2, "daemon": daemon, "processor": processor})
+        print_json({"schema": _SCHEMA, "daemon": daemon, "processor": processor})
         return
     console = Console(highlight=False, soft_wrap=True)
     if daemon is not None:
@@ -49,7 +51,7 @@ def _print_daemon(console: Console, daemon: dict[str, Any]) -> None:
     heard = "the microphone is off" if daemon["muted"] else "listening"
     console.print(f"daemon        process {daemon['pid']}, {heard}, volume {daemon['volume']} %", markup=False)
     console.print(f"models        {models or 'none'}", markup=False)
-    sessions = ", ".join(f"{name} {one['state']}" for name, one in daemon["sessions"].items())
+    sessions = ", ".join(_session(name, one) for name, one in daemon["sessions"].items())
     console.print(f"sessions      {sessions or 'none is open'}", markup=False)
     workers = ", ".join(_worker(stage, worker) for stage, worker in daemon["workers"].items())
     console.print(f"workers       {workers or 'none'}", markup=False)
@@ -60,6 +62,15 @@ def _print_daemon(console: Console, daemon: dict[str, Any]) -> None:
         after = "" if waited_ms is None else f" after {waited_ms:.0f} ms"
         failed = "" if last["error"] is None else f" (failed: {last['error']})"
         console.print(f"last turn     {last['user']!r}: {last['heard']!r}{after}{failed}", markup=False)
+
+
+def _session(name: str, session: dict[str, Any]) -> str:
+    attention = ""
+    if not session["attentive"]:
+        attention = " (waiting to be called)"
+    elif session["attentive_s"]:
+        attention = f" (listening for {session['attentive_s']:.0f} s more)"
+    return f"{name} {session['state']}{attention}"
 
 
 def _worker(stage: str, worker: dict[str, Any]) -> str:

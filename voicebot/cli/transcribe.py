@@ -14,12 +14,12 @@ from voicebot.audio_io.wav import read_wav
 from voicebot.cli.common import JsonOption, PipelineOption, ProfileOption, load, open_store, print_json
 from voicebot.clock import LoopClock
 from voicebot.config.load import Settings
-from voicebot.daemon import workers
+from voicebot.daemon import choose_asr, workers
 from voicebot.engines.silero import SileroDetector
 from voicebot.events import ignore
 from voicebot.models.store import Store
 from voicebot.pipeline.recognize import holds_speech, pieces
-from voicebot.workers.stages import WorkerAsr
+from voicebot.pipeline.stages import Asr
 
 
 def transcribe(
@@ -43,12 +43,12 @@ def transcribe(
 async def transcribe_clips(settings: Settings, store: Store, clips: list[tuple[Path, Pcm]]) -> list[dict[str, Any]]:
     """Return the contract's entry for each clip."""
     async with workers(settings, store, LoopClock(), ignore, ("asr",)) as running:
-        asr = WorkerAsr(running["asr"])
+        asr = choose_asr(settings.pipeline, running)
         threshold = settings.pipeline.endpoint.speech_probability
         return [await _transcribe(asr, threshold, file, pcm) for file, pcm in clips]
 
 
-async def _transcribe(asr: WorkerAsr, threshold: float, file: Path, pcm: Pcm) -> dict[str, Any]:
+async def _transcribe(asr: Asr, threshold: float, file: Path, pcm: Pcm) -> dict[str, Any]:
     spoken = [part for part in pieces(pcm) if holds_speech(part, SileroDetector(), threshold)]
     began_s = time.perf_counter()
     parts = [await asr.transcribe(part) for part in spoken]

@@ -10,8 +10,11 @@ from typing import Literal
 from pydantic import Field
 
 from voicebot.config.control import ControlSettings
+from voicebot.config.lights import LightSettings
 from voicebot.config.mqtt import MqttSettings
+from voicebot.config.recorder import RecorderSettings
 from voicebot.config.section import Section
+from voicebot.config.traces import TracesSettings
 from voicebot.config.web import WebSettings
 from voicebot.config.wyoming import WyomingSettings
 
@@ -86,6 +89,7 @@ class SessionSettings(Section):
 
     most: int = Field(10, ge=1, le=64)
     longest_text: int = Field(1000, ge=1, le=10_000)
+    longest_wait_s: float = Field(30.0, gt=0, le=3600)
 
 
 class BoxSettings(Section):
@@ -103,3 +107,6 @@ class BoxSettings(Section):
     web: WebSettings = WebSettings()
     wyoming: WyomingSettings = WyomingSettings()
     mqtt: MqttSettings = MqttSettings()
+    recorder: RecorderSettings = RecorderSettings()
+    lights: LightSettings = LightSettings()
+    traces: TracesSettings = TracesSettings()

@@ -15,6 +15,7 @@ from voicebot.config.history import HistorySettings
 from voicebot.config.section import Section, Texts
 from voicebot.config.tiers import FIRST_TIER, RouterSettings, TierSettings
 from voicebot.config.wake import EarconSettings, WakeSettings
+from voicebot.config.wyoming import RemotableSettings
 from voicebot.errors import UsageError
 
 
@@ -134,10 +135,10 @@ class TurnModelSettings(Section):
     model: str = "smart-turn-v3.2"
 
 
-class AsrSettings(Section):
+class AsrSettings(RemotableSettings):
     """Speech to text."""
 
-    engine: Literal["faster-whisper", "scripted"] = "faster-whisper"
+    engine: Literal["faster-whisper", "wyoming", "scripted"] = "faster-whisper"
     model: str = "whisper-tiny.en"
     language: str = Field("en", min_length=2, max_length=3)
     compute_type: Literal["int8", "float32", "int8_float32", "bfloat16"] = "int8"
@@ -178,10 +179,10 @@ class SlmSettings(Section):
     system_prompt: str = "You are a helpful voice assistant. Answer in one short sentence."
 
 
-class TtsSettings(Section):
+class TtsSettings(RemotableSettings):
     """Clauses to speech."""
 
-    engine: Literal["piper", "scripted"] = "piper"
+    engine: Literal["piper", "wyoming", "scripted"] = "piper"
     model: str = "piper-en_US-joe-medium"
     speaker: int = Field(0, ge=0)
     speed: float = Field(1.0, ge=0.5, le=2)
@@ -282,15 +283,27 @@ class PipelineSettings(Section):
 
     @property
     def heavy_stages(self) -> Mapping[str, AsrSettings | SlmSettings | TtsSettings | TurnModelSettings]:
-        """The sections of the stages that run a model in a worker, by the stage's name."""
+        """The sections of the stages whose work is a model's, by the stage's name."""
         turn = {} if self.turn_model.engine == "none" else {"turn": self.turn_model}
         return {"asr": self.asr, "slm": self.slm, "tts": self.tts, **turn}
 
     @property
     def worker_stages(self) -> Mapping[str, AsrSettings | SlmSettings | TtsSettings | TurnModelSettings]:
-        """The same with a stage "slm-NAME" for each further tier that runs on this box."""
-        local = {f"slm-{tier.name}": self.slm_of(tier) for tier in self.tiers if not tier.remote}
-        return {**self.heavy_stages, **local}
+        """Those that run in a worker of this box, with a stage "slm-NAME" for each further tier that does."""
+        own = {stage: section for stage, section in self.heavy_stages.items() if stage not in self.remote_stages}
+        tiers = {f"slm-{tier.name}": self.slm_of(tier) for tier in self.tiers if not tier.remote}
+        return {**own, **tiers}
+
+    @property
+    def remote_stages(self) -> Mapping[str, AsrSettings | TtsSettings]:
+        """Those that are Wyoming services."""
+        remotable: dict[str, AsrSettings | TtsSettings] = {"asr": self.asr, "tts": self.tts}
+        return {stage: section for stage, section in remotable.items() if section.remote}
+
+    def need_own_stages(self) -> None:
+        """Raise UsageError where a stage is not done by this box, for what measures this box."""
+        for stage, section in self.remote_stages.items():
+            raise UsageError(f"[{stage}] is done by {section.uri}, and not by this box; name another pipeline.")
 
     def slm_of(self, tier: TierSettings) -> SlmSettings:
         """Return [slm] with what is the tier's own. A remote one's engine is not among them."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from pydantic import Field
 
 from voicebot.config.section import Section
+
+WakeName = Literal["okay_nabu", "hey_jarvis", "hey_mycroft", "alexa"]
+WAKE_NAMES: Final[tuple[WakeName, ...]] = get_args(WakeName)
 
 
 class WakeSettings(Section):
     """What has to happen before somebody who speaks is answered."""
 
     mode: Literal["always", "word", "push"] = "always"
-    word: Literal["okay_nabu", "hey_jarvis", "hey_mycroft", "alexa"] = "okay_nabu"
+    word: WakeName = "okay_nabu"
     sensitivity: float = Field(0.5, gt=0, le=1)
     window_s: float = Field(8.0, ge=1, le=300)
 

@@ -1,9 +1,11 @@
-"""Settings of the Wyoming protocol, by which Home Assistant and satellites reach the assistant."""
+"""Settings of the Wyoming protocol: who reaches the assistant by it, and which stages are services elsewhere."""
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,6 +58,70 @@ class WyomingSettings(Section):
         if self.host and not (self.allow_unauthenticated or is_loopback(self.host)):
             raise ValueError("allow_unauthenticated must be true where host is reached from other machines")
         return self
+
+
+class RemotableSettings(Section):
+    """A stage that a model of this box does, or a Wyoming service, which may be on another machine."""
+
+    engine: str
+    model: str
+    uri: str = ""
+    remote_model: str = Field("", max_length=200)
+    connect_timeout_ms: int = Field(300, ge=10, le=10_000)
+    answer_timeout_ms: int = Field(5000, ge=100, le=60_000)
+
+    @property
+    def remote(self) -> bool:
+        """Whether a service does the work."""
+        return self.engine == "wyoming"
+
+    @property
+    def address(self) -> Address:
+        """Where the service listens."""
+        parts = urlsplit(self.uri)
+        return Address(parts.hostname or "", parts.port or 0)
+
+    @property
+    def leaves_box(self) -> bool:
+        """Whether what the stage works on goes over a network."""
+        return self.remote and not is_loopback(self.address.host)
+
+    @property
+    def done_by(self) -> str:
+        """Who does the work: the model's name, or where the service is."""
+        return self.uri if self.remote else self.model
+
+    @field_validator("uri")
+    @classmethod
+    def _a_service_nearby(cls, uri: str) -> str:
+        return uri and _checked(uri)
+
+    @model_validator(mode="after")
+    def _served_from_somewhere(self) -> Self:
+        if self.remote and not self.uri:
+            raise ValueError("uri has to be given, as in tcp://192.168.1.20:10300")
+        if not self.remote and (self.uri or self.remote_model):
+            raise ValueError('uri and remote_model are for engine = "wyoming"')
+        return self
+
+
+def _checked(uri: str) -> str:
+    """Return the URI of a service. An address outside of private networks is none."""
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"this is no URI ({error})") from error
+    beyond = (parts.username, parts.path, parts.query, parts.fragment)
+    if parts.scheme != "tcp" or not host or not port or any(beyond) or any(map(str.isspace, uri)):
+        raise ValueError("should be like tcp://192.168.1.20:10300")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return uri  # a name, which only the network can tell
+    if address.is_global:
+        raise ValueError(f"{host} is not on the local network")
+    return uri
 
 
 def _address(text: str) -> Address:

@@ -53,7 +53,6 @@ class ControlSocket:
         self._clients: set[asyncio.Task[None]] = set()
         self._watching = 0
         self._slow_readers = 0
-        service.describe("control", self._status)
 
     async def run(self) -> None:
         """Serve. Raises AlreadyRunningError when another daemon does at the same place."""
@@ -62,9 +61,11 @@ class ControlSocket:
         except OSError as error:
             _log.warning("there is no control socket at %s (%s)", self._path, error.strerror or error)
             return
+        undescribe = self._service.describe("control", self._status)
         try:
             await self._serve(listener)
         finally:
+            undescribe()
             await asyncio.to_thread(listener.close)
 
     async def _serve(self, listener: Listener) -> None:

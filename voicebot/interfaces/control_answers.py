@@ -13,6 +13,7 @@ from voicebot.interfaces.control_requests import (
     ListenRequest,
     MuteRequest,
     PromptRequest,
+    RecordingRequest,
     ReloadRequest,
     Request,
     StatusRequest,
@@ -49,7 +50,7 @@ async def answer(request: Request, service: Service, reload: Reload) -> Answer:
         return failed(VoicebotError("the daemon failed at this request; its log says more."))
 
 
-async def _do(  # noqa: PLR0911 - one for each request
+async def _do(  # noqa: C901, PLR0911 - one for each request
     request: Request, service: Service, reload: Reload
 ) -> Mapping[str, Any]:
     match request:
@@ -71,5 +72,9 @@ async def _do(  # noqa: PLR0911 - one for each request
             return {"turn": event_json(await prompt(request.text, request.session))}
         case ReloadRequest():
             return {"needs_restart": await reload()}
+        case RecordingRequest():
+            if service.save_recording is None:
+                raise VoicebotError("nothing is recorded; set recorder.enabled = true, then run `voicebot reload`.")
+            return await service.save_recording()
         case EventsRequest():
             raise UsageError("events are a stream, and no single answer.")

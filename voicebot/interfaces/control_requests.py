@@ -79,6 +79,12 @@ class ReloadRequest(_Request):
     request: Literal["reload"]
 
 
+class RecordingRequest(_Request):
+    """Write what the flight recorder holds."""
+
+    request: Literal["save_recording"]
+
+
 Request = (
     StatusRequest
     | EventsRequest
@@ -88,6 +94,7 @@ Request = (
     | VolumeRequest
     | PromptRequest
     | ReloadRequest
+    | RecordingRequest
 )
 _REQUEST: Final[TypeAdapter[Request]] = TypeAdapter(Annotated[Request, Field(discriminator="request")])
 

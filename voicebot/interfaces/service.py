@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import unicodedata
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import Any, Final
 
 from voicebot.assistant.speakable import speakable
+from voicebot.audio import SAMPLE_RATE_HZ
 from voicebot.audio_io.mute import MutablePort
 from voicebot.audio_io.port import AudioPort
 from voicebot.config.box import SessionSettings
@@ -25,6 +27,7 @@ from voicebot.events import (
     VolumeChanged,
     WorkerChanged,
 )
+from voicebot.interfaces.journal import talk
 from voicebot.interfaces.kept import KeptState
 from voicebot.interfaces.watchers import Watchers
 from voicebot.latency.marks import voice_to_voice_ms
@@ -32,6 +35,7 @@ from voicebot.pipeline.session import Session
 from voicebot.pipeline.stages import Stages
 from voicebot.turn.table import State
 
+Follower = Callable[[Session, MutablePort], None]
 _INTERRUPTIBLE: Final = {State.THINKING, State.SPEAKING, State.OVERLAP, State.PAUSED, State.WEIGHING}
 _USERS_TURN: Final = {State.LISTENING, State.PENDING}
 
@@ -66,6 +70,9 @@ class Service:
         self._dropped_frames: dict[str, int] = {}
         self._last_turn: dict[str, Any] | None = None
         self._turns = 0
+        self._followers: list[Follower] = []
+        self.save_recording: Callable[[], Awaitable[Mapping[str, Any]]] | None = None
+        """Has the recorder write what it holds, and returns what that was; None while nothing is recorded."""
         watchers.watch(self._note)
         self.describe("cpu", stages.processor)
 
@@ -73,9 +80,22 @@ class Service:
         """Tell somebody every event from here on; returns how to end that. An observer must not block."""
         return self._watchers.watch(observer)
 
-    def describe(self, part: str, status: Callable[[], Mapping[str, Any]]) -> None:
-        """Have something told under that name in the status: an interface's own."""
+    def follow(self, follower: Follower) -> Callable[[], None]:
+        """Show somebody each conversation that is open, and others when they open; returns how to end that."""
+        self._followers.append(follower)
+        for name, session in self._sessions.items():
+            follower(session, self._ports[name])
+        return lambda: self._followers.remove(follower)
+
+    def describe(self, part: str, status: Callable[[], Mapping[str, Any]]) -> Callable[[], None]:
+        """Have something told under that name in the status: an interface's own. Returns how to end that."""
         self._parts[part] = status
+
+        def end() -> None:
+            if self._parts.get(part) is status:  # else one that was begun anew is told of there
+                del self._parts[part]
+
+        return end
 
     @property
     def sessions(self) -> Mapping[str, Session]:
@@ -99,9 +119,13 @@ class Service:
         muted.playback.volume = self.volume / 100
         session = Session(name, muted, self.stages, self.pipeline, self._watchers)
         self._sessions[name], self._ports[name] = session, muted
+        for follower in tuple(self._followers):
+            follower(session, muted)
+        context = copy_context()
+        context.run(talk.set, session)
         try:
             async with muted, asyncio.TaskGroup() as group:
-                running = group.create_task(session.run(), name=f"session {name}")
+                running = group.create_task(session.run(), name=f"session {name}", context=context)
                 try:
                     yield session
                 finally:
@@ -115,6 +139,11 @@ class Service:
     def taken_frames(self) -> Mapping[str, int]:
         """How many frames of each conversation's microphone were taken, by the conversation's name."""
         return {name: port.taken_frames for name, port in self._ports.items()}
+
+    def now_sample(self, session: str) -> int | None:
+        """Return the present moment on a conversation's timeline; None where there is no such conversation."""
+        port = self._ports.get(session)
+        return None if port is None else port.now_sample()
 
     def stop(self, session: str | None = None) -> int:
         """End the replies that are on their way, in one session or in all; returns how many there were.
@@ -176,26 +205,30 @@ class Service:
         spoken = speakable(self._checked(text))
         if not spoken:
             raise UsageError("there is nothing to say in that text; give some words.")
-        return await self._one(session).say(spoken)
+        return await self._one(session).say(spoken, self.limits.longest_wait_s)
 
     async def ask(self, text: str, session: str | None = None) -> TurnEnded:
         """Answer a text aloud in one session, as `say` does; returns the turn, with the reply.
 
         Raises UsageError, NoSuchSessionError and BusyError.
         """
-        return await self._one(session).ask(self._checked(text))
+        return await self._one(session).ask(self._checked(text), self.limits.longest_wait_s)
 
     def status(self) -> dict[str, Any]:
         """Return what there is to tell, as JSON values."""
         return {
             "schema": 1,
             "pid": os.getpid(),
-            "pipeline": {stage: section.model for stage, section in self.pipeline.worker_stages.items()},
+            "pipeline": {
+                **{stage: section.model for stage, section in self.pipeline.worker_stages.items()},
+                **{stage: section.uri for stage, section in self.pipeline.remote_stages.items()},
+            },
             "muted": self.muted,
             "volume": self.volume,
             "sessions": {
                 name: {
                     "state": one.state.value,
+                    **self._attention(name),
                     "exchanges": len(one.history.exchanges),
                     "dropped_frames": self._dropped_frames.get(name, 0),
                 }
@@ -206,6 +239,13 @@ class Service:
             "last_turn": self._last_turn,
             **{part: dict(status()) for part, status in self._parts.items()},
         }
+
+    def _attention(self, name: str) -> dict[str, Any]:
+        """Return whether a conversation listens to who speaks, and for how many seconds more; null without end."""
+        attention = self._sessions[name].attention
+        left_samples = attention.left_samples(self._ports[name].now_sample())
+        left_s = None if left_samples is None else round(left_samples / SAMPLE_RATE_HZ, 1)
+        return {"attentive": attention.attentive, "attentive_s": left_s}
 
     def _note(self, event: Event) -> None:
         match event:

@@ -43,14 +43,20 @@ class Marks:
         return dict(self._samples)
 
 
-def stage_durations_ms(marks: Mapping[str, int], speech_end_sample: int) -> dict[str, float]:
-    """Return how long each stage took that ran, in milliseconds."""
+def stage_spans(marks: Mapping[str, int], speech_end_sample: int) -> dict[str, tuple[int, int]]:
+    """Return from which sample to which each stage took that ran."""
     known = {**marks, "speech_end": speech_end_sample}
     return {
-        stage: ms_from_samples(known[end] - known[begin])
+        stage: (known[begin], known[end])
         for stage, (begin, end) in _SPANS.items()
         if begin in known and end in known
     }
+
+
+def stage_durations_ms(marks: Mapping[str, int], speech_end_sample: int) -> dict[str, float]:
+    """Return how long each stage took that ran, in milliseconds."""
+    spans = stage_spans(marks, speech_end_sample)
+    return {stage: ms_from_samples(end - begin) for stage, (begin, end) in spans.items()}
 
 
 def voice_to_voice_ms(marks: Mapping[str, int], speech_end_sample: int) -> float | None:

@@ -14,6 +14,7 @@ from voicebot.config.pipeline import PipelineSettings
 from voicebot.engines.protocols import WakeWord
 from voicebot.events import AttentionChanged, Observer
 from voicebot.pipeline.listen import Listener
+from voicebot.pipeline.prompts import Prompts
 from voicebot.pipeline.rules import activity_rules
 from voicebot.pipeline.stages import Stages
 from voicebot.turn.activity import VoiceActivity, VoiceEvent
@@ -28,10 +29,17 @@ class AttentiveListener:
     """Follows one microphone for one session. The word's detector sleeps when the voice detector does."""
 
     def __init__(
-        self, session: str, stages: Stages, settings: PipelineSettings, state: Callable[[], State], publish: Observer
+        self,
+        session: str,
+        stages: Stages,
+        settings: PipelineSettings,
+        prompts: Prompts,
+        state: Callable[[], State],
+        publish: Observer,
     ) -> None:
         wake, endpoint = settings.wake, settings.endpoint
         self._session = session
+        self._prompts = prompts
         self._state = state
         self._publish = publish
         self._listener = Listener(
@@ -52,6 +60,11 @@ class AttentiveListener:
         """Whose voice it is does not matter there."""
         return self._listener.activity
 
+    @property
+    def attention(self) -> Attention:
+        """Whether it listens to who speaks, and for how long."""
+        return self._attention
+
     def hear(self, frame: Frame, *, echo: bool = False) -> list[VoiceEvent]:
         """Take the next frame and return what happened in it that matters. `echo`: our own voice may be in it."""
         self._follow(frame.end_sample)
@@ -62,6 +75,8 @@ class AttentiveListener:
             self._attention.call(frame.end_sample)
             self._follow(frame.end_sample, anew=True)
             return [VoiceEvent(TurnEvent.STOP, frame.end_sample)]
+        if self._prompts.goes_first(self._state(), attentive=self._attention.attentive):
+            return []
         return [heard for heard in events if self._attention.minds(heard)]
 
     def press(self, at_sample: int, *, pressed: bool) -> None:

@@ -1,7 +1,7 @@
 """What has been said so far, while it is still being said.
 
 A look recognises the audio from the onset to this moment. Over a reply it tells whether the speech is meant to stop
-it; in a turn it lets the language model take in the words before the last one is spoken.
+it; in a turn it lets the language model take in the words before the last one is spoken, and observers read along.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass
 
 from voicebot.audio import Pcm
 from voicebot.errors import VoicebotError
+from voicebot.events import Observer, PartiallyTranscribed
 from voicebot.latency.work import Work, WorkLedger, charged_to
 from voicebot.pipeline.recognize import Recognized, recognize
 from voicebot.pipeline.stages import Asr
+from voicebot.pipeline.weigh import unfinished
+from voicebot.turn.wording import Words, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +64,25 @@ class Partials:
         self._task = None
         self.latest = Partial(said, until_sample)
         self._report(self.latest)
+
+
+class ReadAlong:
+    """Tells of a session's looks what is new in them, in the user's own turn.
+
+    All the words of a look are told, and not only those on which two agree: what is told replaces what was told
+    before, so that a wrong word goes by itself, and looks are too far apart to wait for a second one.
+    """
+
+    def __init__(self, session: str, publish: Observer) -> None:
+        self._session = session
+        self._publish = publish
+        self._told: tuple[int, Words] = (0, ())
+        """The latest turn, and its words."""
+
+    def tell(self, turn: int, partial: Partial) -> None:
+        """Tell what a look saw, if it has words, and others than the one before."""
+        seen = words(partial.said.text)
+        if seen and (turn, seen) != self._told:
+            self._told = (turn, seen)
+            text = unfinished(partial.said.text)
+            self._publish(PartiallyTranscribed(self._session, turn, partial.until_sample, text))

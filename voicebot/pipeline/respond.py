@@ -22,7 +22,7 @@ async def respond(
 ) -> None:
     """Stream a reply into `clauses`, and close it.
 
-    Marks slm_first_token and slm_first_clause. A reply that runs out of tokens ends at its last pause.
+    Marks slm_first_token and slm_first_clause. A reply that runs out of tokens ends with a whole sentence if it can.
     """
     chunker = ClauseChunker(rules)
     pieces = 0

@@ -33,12 +33,12 @@ from voicebot.pipeline.play import OPENER, Player
 from voicebot.pipeline.prompts import Prompt
 from voicebot.pipeline.recognize import Recognized, recognize
 from voicebot.pipeline.respond import respond
+from voicebot.pipeline.rules import clause_rules
 from voicebot.pipeline.speak import ClauseAudio, speak
 from voicebot.pipeline.stages import Stages
 from voicebot.pipeline.understand import Request, understand
 from voicebot.pipeline.weigh import weigh_text, weigh_voice
 from voicebot.turn.barge_in import BargeInRules
-from voicebot.turn.chunker import ClauseRules
 from voicebot.turn.endpoint import Evidence
 from voicebot.turn.heard import HeardReply
 from voicebot.turn.table import TurnEvent
@@ -232,7 +232,7 @@ class Revision:
                 if self.draft.shape is None:
                     self.draft.shape = self.plan.shape(len(request.text), settings.clauses, settings.slm.max_tokens)
                 cut, max_tokens = self.draft.shape
-                messages, rules = around.history.messages(request.text), ClauseRules(**cut.model_dump())
+                messages, rules = around.history.messages(request.text), clause_rules(cut, settings.endpoint)
                 group.create_task(respond(self.draft, messages, max_tokens, rules, clauses, self._mark))
             else:
                 self._begun.set()

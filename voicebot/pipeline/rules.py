@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voicebot.config.pipeline import BargeInSettings, EndpointSettings, SpeculationSettings
+from voicebot.config.pipeline import BargeInSettings, ClauseSettings, EndpointSettings, SpeculationSettings
 from voicebot.turn.activity import ActivityRules
 from voicebot.turn.barge_in import BargeInRules
+from voicebot.turn.chunker import ClauseRules
 from voicebot.turn.eagerness import EagernessRules
 from voicebot.turn.endpoint import EndpointRules
 from voicebot.turn.wording import phrases
@@ -41,6 +42,11 @@ def barge_in_rules(settings: BargeInSettings) -> BargeInRules:
         wordless_ms=settings.wordless_ms,
         echo_share=settings.echo_share,
     )
+
+
+def clause_rules(settings: ClauseSettings, endpoint: EndpointSettings) -> ClauseRules:
+    """Return the rules of clauses; no reply ends with what no request ends with."""
+    return ClauseRules(**settings.model_dump(), open_words=phrases(endpoint.open_words))
 
 
 def eagerness_rules(settings: SpeculationSettings) -> EagernessRules:

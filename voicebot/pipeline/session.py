@@ -33,8 +33,8 @@ from voicebot.pipeline.compact import Compactor
 from voicebot.pipeline.earcons import Earcons
 from voicebot.pipeline.openers import Openers
 from voicebot.pipeline.overlap import Overlap
-from voicebot.pipeline.partials import Partial, Partials
-from voicebot.pipeline.prompts import Prompts
+from voicebot.pipeline.partials import Partial, Partials, ReadAlong
+from voicebot.pipeline.prompts import FOR_EVER_S, Prompts
 from voicebot.pipeline.revision import Revision, Surroundings
 from voicebot.pipeline.rules import barge_in_rules, eagerness_rules, endpoint_rules
 from voicebot.pipeline.sense import Sense
@@ -63,8 +63,10 @@ class Session:
         self._stages = stages
         self._settings = settings
         self._observer = observer
-        self._machine = TurnMachine()
-        self._listener = AttentiveListener(name, stages, settings, lambda: self.state, self._publish)
+        self.machine = TurnMachine()
+        self._prompts = Prompts()
+        self._listener = AttentiveListener(name, stages, settings, self._prompts, lambda: self.state, self._publish)
+        self.attention = self._listener.attention
         barge_in = barge_in_rules(settings.barge_in)
         self._overlap = Overlap(port.playback, port.now_sample, settings.barge_in, barge_in)
         self._end_of_turn = EndOfTurn(endpoint_rules(settings.endpoint, settings.barge_in.commands))
@@ -73,6 +75,7 @@ class Session:
         self._openers = Openers(stages.openers, settings.openers, settings.earcons)
         self.earcons = Earcons(port.playback, settings.earcons)
         self._partials = Partials(stages.asr, self.work, self._on_partial)
+        self._read_along = ReadAlong(name, self._publish)
         self._warming = Warming(name, stages.slm, self.work)
         self._sense = Sense(name, stages.slm, self.history, self.work)
         self._compactor = Compactor(
@@ -83,9 +86,7 @@ class Session:
             *(self._publish, self._on_revision, self._on_evidence),
         )
         self._turn = Turn(0, 0)
-        self._prompts = Prompts()
-        self._onset_sample = 0
-        self._stopped_sample = 0
+        self._onset_sample = self._stopped_sample = 0
         self._revision: Revision | None = None
         self._noise_goes_on = False
         """Sound over the reply was judged to be no speech, and may not have ended."""
@@ -109,7 +110,12 @@ class Session:
     @property
     def state(self) -> State:
         """Where the conversation stands."""
-        return self._machine.state
+        return self.machine.state
+
+    @property
+    def turn(self) -> int | None:
+        """The number of the turn that is under way; None while there is none."""
+        return None if self.state is State.IDLE else self._turn.number
 
     async def run(self) -> None:
         """Listen and answer until the microphone ends; then leave nothing running."""
@@ -145,13 +151,13 @@ class Session:
         """Listen for a while to who speaks, without a wake word, or no longer; as if a button were pressed."""
         self._listener.press(self._port.now_sample(), pressed=pressed)
 
-    def ask(self, text: str) -> asyncio.Future[TurnEnded]:
+    def ask(self, text: str, longest_wait_s: float = FOR_EVER_S) -> asyncio.Future[TurnEnded]:
         """Answer a text aloud once nobody speaks; the result is the whole turn. Raises BusyError and EndedError."""
-        return self._prompts.add(text, asked=True)
+        return self._prompts.add(text, asked=True, longest_wait_s=longest_wait_s)
 
-    def say(self, text: str) -> asyncio.Future[TurnEnded]:
+    def say(self, text: str, longest_wait_s: float = FOR_EVER_S) -> asyncio.Future[TurnEnded]:
         """Say a text once nobody speaks; the result is the whole turn. Raises BusyError and EndedError."""
-        return self._prompts.add(text, asked=False)
+        return self._prompts.add(text, asked=False, longest_wait_s=longest_wait_s)
 
     def _hear(self, heard: VoiceEvent) -> None:
         if heard.event is TurnEvent.SPEECH_CONFIRMED and heard.at_sample < self._stopped_sample:
@@ -167,17 +173,17 @@ class Session:
         self._on(heard.event, heard.at_sample)
 
     def _on(self, event: TurnEvent, at_sample: int) -> None:
-        before = self._machine.state
+        before = self.machine.state
         try:
-            actions = self._machine.on(event)
+            actions = self.machine.on(event)
         except IllegalEventError as error:
             _log.error("%s: %s", self.name, error)
             return
         for action in actions:
             self._actions[action](at_sample)
-        if self._machine.state is not before:
+        if self.machine.state is not before:
             self._set_soft_end()
-            self._publish(StateChanged(self.name, self._port.now_sample(), self._machine.state.value))
+            self._publish(StateChanged(self.name, self._port.now_sample(), self.machine.state.value))
 
     def _set_soft_end(self) -> None:
         """Over a reply nothing is gained by an early soft end, and half of a "stop" would be judged."""
@@ -229,7 +235,7 @@ class Session:
     def _use_quiet(self) -> None:
         """While nobody speaks, take up a text that waits for that, or else make room in the history."""
         quiet, now = self.state is State.IDLE and not self._listener.activity.near_speech, self._port.now_sample()
-        if quiet and self._prompts.take() is not None:
+        if self._prompts.take(self.state, quiet=quiet) is not None:
             self._on(TurnEvent.PROMPTED, now)
             quiet = False
         self._compactor.look(self._group, now, quiet=quiet)
@@ -244,13 +250,11 @@ class Session:
             revision.weigh_again(self._group, self._utterance(self._turn.onset_sample, now))
 
     def _on_partial(self, partial: Partial) -> None:
-        match self.state:
-            case State.PAUSED | State.WEIGHING:
-                self._judge(partial)
-            case State.LISTENING if partial.said.text:
-                self._warming.warm(self._group, self.history.messages(unfinished(partial.said.text)))
-            case _:
-                pass
+        if self.state in {State.PAUSED, State.WEIGHING}:
+            self._judge(partial)
+        elif self.state is State.LISTENING and partial.said.text:
+            self._read_along.tell(self._turn.number, partial)
+            self._warming.warm(self._group, self.history.messages(unfinished(partial.said.text)))
 
     def _judge(self, partial: Partial, text_end: float | None = None) -> None:
         """Decide by what was recognised whether the reply is to be stopped."""

@@ -16,6 +16,7 @@ from voicebot.clock import Clock
 from voicebot.config.load import Settings
 from voicebot.errors import AudioFileError
 from voicebot.events import Event, Interrupted, Observer, Resumed, StateChanged, TurnEnded
+from voicebot.latency.work import WorkLedger
 from voicebot.pipeline.session import Session
 from voicebot.pipeline.stages import Stages
 from voicebot.turn.table import State
@@ -83,6 +84,7 @@ class Conversation:
     """One session's replay: what was spoken, what happened, what was heard."""
 
     session: Session
+    """While it runs. It holds megabytes of sound and of detectors, so it is let go afterwards."""
     port: ReplayPort
     settings: Settings
     spoken: list[Spoken] = field(default_factory=list)
@@ -94,6 +96,13 @@ class Conversation:
     """Every event, and the sample at which it was observed."""
     speaking: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the reply is audible."""
+    remembered: list[tuple[str, str]] = field(default_factory=list)
+    """What the history holds at the end: of each exchange the request, and what was heard of the reply."""
+    name: str = field(init=False)
+    work: WorkLedger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name, self.work = self.session.name, self.session.work
 
     def observe(self, event: Event) -> None:
         """Collect what the report needs."""
@@ -173,6 +182,8 @@ async def hold(
                 await script(conversation)
             finally:
                 port.end()
+    conversation.remembered = [(one.user, one.heard) for one in conversation.session.history.exchanges]
+    del conversation.session
     return conversation
 
 

@@ -29,8 +29,12 @@ def report(
     rss_mb: float,
     cpu_seconds: float,
     energies: Sequence[TurnEnergy] = (),
+    idle_w: float | None = None,
 ) -> dict[str, Any]:
-    """Return the replay contract's object. `energies`: what the turns took, as far as is known."""
+    """Return the replay contract's object.
+
+    `energies`, `idle_w`: what the turns took, and the box while nobody spoke, as far as is known.
+    """
     turns = [turn for conversation in conversations for turn in turns_of(conversation)]
     add_energies(turns, energies)
     return {
@@ -48,6 +52,7 @@ def report(
             "rss_mb": round(rss_mb, 1),
             "cpu_seconds": round(cpu_seconds, 2),
             "wasted_cpu_share": _wasted_cpu_share(conversations),
+            "idle_w": None if idle_w is None else round(idle_w, 2),
         },
     }
 
@@ -122,7 +127,7 @@ def _describe_interruption(conversation: Conversation, ended: TurnEnded) -> Turn
 def _unanswered(conversation: Conversation, spoken: Spoken) -> Turn:
     return {
         "file": str(spoken.clip.file),
-        "session": conversation.session.name,
+        "session": conversation.name,
         "turn": 0,
         "revisions": 0,
         "user": "",
@@ -157,14 +162,17 @@ def first_sound(ended: TurnEnded) -> int | None:
 
 def _wasted_cpu_share(conversations: Sequence[Conversation]) -> float | None:
     """Return the share of the stages' processor time that was thrown away; None where they took none."""
-    ledgers = [conversation.session.work for conversation in conversations]
+    ledgers = [conversation.work for conversation in conversations]
     spent_s = sum(ledger.cpu_s for ledger in ledgers)
     return round(sum(ledger.wasted_cpu_s for ledger in ledgers) / spent_s, 3) if spent_s else None
 
 
 def _models(settings: Settings) -> Mapping[str, str]:
     sections = settings.pipeline.heavy_stages
-    return {stage: "scripted" if section.engine == "scripted" else section.model for stage, section in sections.items()}
+    named = {
+        stage: "scripted" if section.engine == "scripted" else section.model for stage, section in sections.items()
+    }
+    return named | {stage: section.uri for stage, section in settings.pipeline.remote_stages.items()}
 
 
 def _values(turns: Sequence[Turn], key: str) -> list[float]:

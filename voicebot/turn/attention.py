@@ -40,6 +40,10 @@ class Attention:
         self.attentive = self._always or listening_on or now_sample < self._until
         return self.attentive is not before
 
+    def left_samples(self, now_sample: int) -> int | None:
+        """Return for how much longer it listens to whoever begins to speak; None without end."""
+        return None if self._always else max(0, self._until - now_sample)
+
     def minds(self, heard: VoiceEvent) -> bool:
         """Return whether it is for the turn machine. A reply can be interrupted by everybody."""
         return self._always or self._state is not State.IDLE or heard.at_sample < self._until

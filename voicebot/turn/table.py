@@ -6,7 +6,7 @@ does not list for a state raises and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
@@ -173,10 +173,15 @@ class TurnMachine:
 
     def __init__(self) -> None:
         self.state = State.IDLE
+        self.observer: Callable[[State, TurnEvent, Step | None], None] | None = None
+        """Is told of each event before it takes effect: the state it came in, and what the table says to it, if it is
+        allowed."""
 
     def on(self, event: TurnEvent) -> tuple[Action, ...]:
         """Move on, and return what is to be done. Raises IllegalEventError and stays where it is."""
         step = TABLE.get((self.state, event))
+        if self.observer is not None:
+            self.observer(self.state, event, step)
         if step is None:
             raise IllegalEventError(f"the turn machine allows no {event.value!r} while {self.state.value}")
         self.state, actions = step

@@ -65,6 +65,8 @@ class Supervisor:
         self._loaded_before = False
         self._refused: EngineError | None = None
         self._next_number = 0
+        self._fields = {"fields": {"stage": order.stage}}
+        """Of what is logged here, for the journal."""
 
     @property
     def pid(self) -> int | None:
@@ -90,7 +92,7 @@ class Supervisor:
                     self._refused = error
                     self._ready.set()
                     return
-                _log.error("%s", error)
+                _log.error("%s", error, extra=self._fields)
             lived_s = self._clock.now_s() - began_s
             back_off_s = 0.0 if lived_s > _LONGEST_BACK_OFF_S else min(_LONGEST_BACK_OFF_S, 2 * back_off_s + 0.1)
 
@@ -140,7 +142,7 @@ class Supervisor:
             except TimeoutError as error:
                 if self._clock.now_s() - life.heard_s < longest_s:
                     continue  # it is busy with the requests before this one
-                _log.error("the %s worker hangs; it is killed and replaced", self._order.stage)
+                _log.error("the %s worker hangs; it is killed and replaced", self._order.stage, extra=self._fields)
                 life.kill()
                 raise self._died() from error
 

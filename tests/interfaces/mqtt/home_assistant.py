@@ -17,11 +17,13 @@ LONGEST_STATE: Final = 255
 _UNITS: Final = {
     "duration": {"d", "h", "min", "s", "ms"},
     "energy": {"Wh", "kWh", "J"},
+    "power": {"mW", "W", "kW"},
     "temperature": {"°C", "°F", "K"},
 }
 _STATE_CLASSES: Final = {
     "duration": {"measurement", "total", "total_increasing"},
     "energy": {"total", "total_increasing"},
+    "power": {"measurement"},
     "temperature": {"measurement"},
 }
 _ENVIRONMENT: Final = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
@@ -72,7 +74,7 @@ class Sensor(_Entity):
     state_topic: Topic
     value_template: Template
     json_attributes_topic: Topic | None = None
-    device_class: Literal["enum", "duration", "energy", "temperature"] | None = None
+    device_class: Literal["enum", "duration", "energy", "power", "temperature"] | None = None
     state_class: str | None = None
     unit_of_measurement: str | None = None
     options: list[str] | None = None

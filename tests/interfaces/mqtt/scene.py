@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import aiomqtt
@@ -18,6 +19,7 @@ from tests.virtual_conversation import CLOCK
 from voicebot.audio_io.replay import ReplayPort
 from voicebot.config.box import SessionSettings
 from voicebot.config.mqtt import MqttSettings
+from voicebot.config.pipeline import PipelineSettings
 from voicebot.daemon import scripted_stages
 from voicebot.engines.scripted import ScriptedModel
 from voicebot.events import TurnEnded
@@ -86,16 +88,22 @@ def bridge_settings(port: int, **values: Any) -> MqttSettings:
 
 @asynccontextmanager
 async def assistant(
-    folder: Path, settings: MqttSettings, temperature_c: float | None = None, reply: str = REPLY
+    folder: Path,
+    settings: MqttSettings,
+    temperature_c: float | None = None,
+    reply: str = REPLY,
+    pipeline: PipelineSettings = SCRIPTED,
+    processor: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[Assistant]:
-    """Hold a conversation with a bridge beside it."""
+    """Hold a conversation with a bridge beside it. `processor`: what is told of that."""
 
     async def feel() -> float | None:
         return temperature_c
 
     watchers = Watchers()
     stages = scripted_stages(CLOCK, slm=ScriptedModel(lambda _: reply))
-    service = Service(stages, SCRIPTED, SessionSettings(), watchers, KeptState(folder / "none", lambda _: None))
+    stages = replace(stages, processor=lambda: processor)
+    service = Service(stages, pipeline, SessionSettings(), watchers, KeptState(folder / "none", lambda _: None))
     port = ReplayPort(CLOCK)
     bridge = MqttBridge(settings, service, CLOCK, folder / "outbox.sqlite", feel)
     running = asyncio.create_task(bridge.run(), name="bridge")

@@ -12,10 +12,12 @@ from pydantic import BaseModel
 from tests.interfaces.mqtt.broker import Mosquitto, running
 from tests.interfaces.mqtt.home_assistant import understand
 from tests.interfaces.mqtt.scene import REPLY, Assistant, Reader, assistant, bridge_settings, reader, turn, until
+from tests.replayed import SCRIPTED
 from tests.virtual_conversation import LEAD_IN_S
 from voicebot.audio import samples_from_ms
+from voicebot.config.wake import WakeSettings
 from voicebot.engines.scripted import hum
-from voicebot.events import TurnEnergy, WorkerChanged
+from voicebot.events import AttentionChanged, Event, TurnEnergy, WorkerChanged
 from voicebot.interfaces.mqtt import payloads
 
 TELLING: dict[str, type[BaseModel]] = {
@@ -25,6 +27,7 @@ TELLING: dict[str, type[BaseModel]] = {
     "reply": payloads.Reply,
     "latency": payloads.Latency,
     "energy": payloads.Energy,
+    "power": payloads.Power,
     "temperature": payloads.Temperature,
     "result": payloads.Result,
     "event/turn": payloads.Turn,
@@ -54,7 +57,7 @@ async def box(broker: Mosquitto, ears: Reader, tmp_path: Path) -> AsyncIterator[
 
 async def test_a_spoken_turn_is_told_from_its_first_word_to_its_end(box: Assistant, ears: Reader) -> None:
     await asyncio.sleep(LEAD_IN_S)
-    box.port.say(hum(samples_from_ms(700)))
+    box.port.say(hum(samples_from_ms(1200)))
     spoken = await ears.reads_about("voicebot/event/turn", source="slm")
     await until(lambda: ears.payloads("voicebot/latency"))
     box.watchers(TurnEnergy("local", 1, 3.0, measured=False))
@@ -62,6 +65,8 @@ async def test_a_spoken_turn_is_told_from_its_first_word_to_its_end(box: Assista
     await ears.reads_about("voicebot/event/error", stage="asr")
     await ears.reads_about("voicebot/energy", joules=3.0)
     assert (spoken["reply"], spoken["sequence"]) == (REPLY, 1)
+    spoken_words = ears.objects("voicebot/transcript/partial")
+    assert [told["revision"] for told in spoken_words] == [None, 1]
     final = ears.objects("voicebot/transcript/final")
     assert [told["text"] for told in final] == [spoken["user"]]
     states = [told["state"] for told in ears.objects("voicebot/state")]
@@ -114,6 +119,28 @@ async def test_switches_are_switched_and_tell_it(box: Assistant, ears: Reader) -
     box.service.set_volume(70)
     await ears.reads("voicebot/muted", "OFF")
     await ears.reads("voicebot/volume", "70")
+
+
+async def test_it_listens_while_the_button_is_pressed(broker: Mosquitto, ears: Reader, tmp_path: Path) -> None:
+    pipeline = SCRIPTED.model_copy(update={"wake": WakeSettings(mode="push")})
+    attentive: list[bool] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, AttentionChanged):
+            attentive.append(event.attentive)
+
+    async with assistant(tmp_path, bridge_settings(broker.port), pipeline=pipeline) as box:
+        await box.connected()
+        box.service.watch(
+            lambda event: attentive.append(event.attentive) if isinstance(event, AttentionChanged) else None
+        )
+        await ears.send("voicebot/command/listen", "PRESS")
+        await until(lambda: attentive == [True])
+        await ears.send("voicebot/command/listen", "OFF")
+        await until(lambda: attentive == [True, False])
+        await ears.send("voicebot/command/listen", '{"session": "attic", "id": "9"}')
+        wrong = await ears.reads_about("voicebot/result", id="9")
+    assert "no session 'attic'" in wrong["error"]
 
 
 async def test_a_reply_is_stopped(broker: Mosquitto, ears: Reader, tmp_path: Path) -> None:
@@ -192,6 +219,22 @@ async def test_without_a_prefix_home_assistant_is_told_nothing(broker: Mosquitto
         await box.connected()
         await ears.reads("voicebot/volume", "100")
     assert {str(message.topic).split("/")[0] for message in ears.messages} == {"voicebot"}
+
+
+async def test_what_the_box_takes_while_it_is_idle_is_told_once_it_is_known(
+    broker: Mosquitto, ears: Reader, tmp_path: Path
+) -> None:
+    topic = "homeassistant/device/voicebot/config"
+    energy: dict[str, object] = {"idle_w": None, "measured": True}
+    async with assistant(tmp_path, bridge_settings(broker.port), processor={"energy": energy}) as box:
+        await box.connected()
+        await until(lambda: ears.payloads(topic))
+    assert "idle_power" in understand(topic, ears.payloads(topic)[0]).components
+    assert ears.payloads("voicebot/power") == []
+    energy["idle_w"] = 2.345
+    async with assistant(tmp_path, bridge_settings(broker.port), processor={"energy": energy}):
+        told = await ears.reads_about("voicebot/power", idle_w=2.3)
+    assert told == {"idle_w": 2.3, "measured": True}
 
 
 async def test_a_box_without_a_thermometer_announces_none(broker: Mosquitto, ears: Reader, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voicebot.errors import UsageError
 from voicebot.interfaces.mqtt.commands import COMMANDS, LARGEST_PAYLOAD, Command, parse_command
-from voicebot.interfaces.mqtt.payloads import MuteCommand, StopCommand, TextCommand, VolumeCommand
+from voicebot.interfaces.mqtt.payloads import ListenCommand, MuteCommand, StopCommand, TextCommand, VolumeCommand
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,10 @@ from voicebot.interfaces.mqtt.payloads import MuteCommand, StopCommand, TextComm
         ("stop", "", StopCommand()),
         ("stop", "PRESS", StopCommand()),
         ("stop", '{"session": "kitchen"}', StopCommand(session="kitchen")),
+        ("listen", "", ListenCommand()),
+        ("listen", "PRESS", ListenCommand()),
+        ("listen", "off", ListenCommand(pressed=False)),
+        ("listen", '{"session": "kitchen", "pressed": false}', ListenCommand(session="kitchen", pressed=False)),
         ("mute", "ON", MuteCommand(muted=True)),
         ("mute", " off\n", MuteCommand(muted=False)),
         ("mute", '{"muted": false}', MuteCommand(muted=False)),
@@ -38,7 +42,7 @@ def test_a_command_is_plain_text_or_json(name: str, payload: str, command: Comma
 @pytest.mark.parametrize(
     ("name", "payload", "why"),
     [
-        ("sing", b"", "no command 'sing'; known: say, ask, stop, mute, volume"),
+        ("sing", b"", "no command 'sing'; known: say, ask, stop, listen, mute, volume"),
         ("say", b"\xff", "not UTF-8"),
         ("say", b'{"text": 1}', "text: Input should be a valid string"),
         ("say", b'{"words": "hi"}', "text: Field required; words: Extra inputs"),
@@ -47,6 +51,8 @@ def test_a_command_is_plain_text_or_json(name: str, payload: str, command: Comma
         ("ask", b"x" * (LARGEST_PAYLOAD + 1), "too large"),
         ("ask", b"{" * 100_000, "Invalid JSON"),
         ("stop", b"please", "PRESS or nothing"),
+        ("listen", b"to me", "PRESS, or OFF"),
+        ("listen", b'{"pressed": "yes"}', "valid boolean"),
         ("mute", b"", "ON or OFF"),
         ("mute", b'{"muted": "ON"}', "valid boolean"),
         ("volume", b"101", "0 to 100"),
@@ -65,9 +71,10 @@ def test_what_is_wrong_is_said_in_a_sentence(name: str, payload: bytes, why: str
     assert len(str(caught.value)) < 400
 
 
+fields = st.sampled_from(["text", "session", "id", "muted", "pressed", "x"])
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["text", "session", "id", "muted", "x"]), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(fields, inner),
 )
 
 

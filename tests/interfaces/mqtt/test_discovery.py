@@ -11,14 +11,17 @@ from tests.interfaces.mqtt.scene import turn
 from voicebot.config.mqtt import MqttSettings
 from voicebot.events import Event, StateChanged, Transcribed, TurnCommitted, TurnEnergy, WorkerChanged
 from voicebot.interfaces.mqtt.commands import parse_command
-from voicebot.interfaces.mqtt.discovery import discovery
+from voicebot.interfaces.mqtt.discovery import Meters, discovery
 from voicebot.interfaces.mqtt.news import News
+from voicebot.interfaces.mqtt.payloads import Power
 from voicebot.interfaces.mqtt.topics import Topics
 
+ALL = Meters(temperature=True, power=True)
 
-def understood(*, temperature: bool = True, **values: Any) -> DeviceDiscovery:
+
+def understood(meters: Meters = ALL, **values: Any) -> DeviceDiscovery:
     settings = MqttSettings.model_validate(values)
-    message = discovery(settings, Topics(settings.topic), temperature=temperature)
+    message = discovery(settings, Topics(settings.topic), meters)
     assert (message.retain, message.qos) == (True, 1)
     return understand(message.topic, message.payload)
 
@@ -40,8 +43,10 @@ def test_home_assistant_learns_of_every_entity() -> None:
         "voice_to_voice": "sensor",
         "temperature": "sensor",
         "energy": "sensor",
+        "idle_power": "sensor",
         "mute": "switch",
         "stop": "button",
+        "listen": "button",
         "say": "text",
         "ask": "text",
         "volume": "number",
@@ -50,7 +55,8 @@ def test_home_assistant_learns_of_every_entity() -> None:
 
 def test_no_entity_is_without_what_it_shows() -> None:
     whole = set(understood().components)
-    assert whole - set(understood(temperature=False).components) == {"temperature"}
+    assert whole - set(understood(Meters(power=True)).components) == {"temperature"}
+    assert whole - set(understood(Meters(temperature=True)).components) == {"idle_power"}
     assert whole - set(understood(texts=False).components) == {"last_request", "last_reply"}
 
 
@@ -79,6 +85,11 @@ def test_a_sensor_shows_what_the_box_tells(name: str, events: list[Event], state
     assert state_of(showing, told[-1].payload) == state
 
 
+def test_idle_power_shows_what_the_meters_said() -> None:
+    reading = Power(idle_w=2.3, measured=False)
+    assert state_of(sensor("idle_power"), reading.model_dump_json()) == "2.3"
+
+
 @pytest.mark.parametrize("value", ["Dinner is ready.", '{"text": 1}', 'a "quoted" word\n', "Grüße"])
 def test_what_is_typed_is_what_is_said(value: str) -> None:
     typed = understood().components["say"]
@@ -88,11 +99,13 @@ def test_what_is_typed_is_what_is_said(value: str) -> None:
 
 
 def test_the_controls_send_what_the_box_takes() -> None:
-    switch, button, number = (understood().components[name].model_dump() for name in ("mute", "stop", "volume"))
+    told = understood().components
+    switch, stop, listen, number = (told[name].model_dump() for name in ("mute", "stop", "listen", "volume"))
     for name, payload in [
         ("mute", switch["payload_on"]),
         ("mute", switch["payload_off"]),
-        ("stop", button["payload_press"]),
+        ("stop", stop["payload_press"]),
+        ("listen", listen["payload_press"]),
         ("volume", f"{number['min']:.0f}"),
         ("volume", f"{number['max']:.0f}"),
     ]:

@@ -13,6 +13,7 @@ from tests.interfaces.mqtt.scene import turn
 from voicebot.events import (
     Event,
     FramesDropped,
+    PartiallyTranscribed,
     StateChanged,
     Transcribed,
     TurnCommitted,
@@ -61,23 +62,6 @@ def test_the_documented_schemas_are_those_of_the_code() -> None:
     assert SCHEMAS.read_text() == made, "write json_schema() of voicebot/interfaces/mqtt/payloads.py to that file"
 
 
-def test_states_are_few_and_plain() -> None:
-    turn_states = ["idle", "listening", "pending", "thinking", "speaking", "overlap", "paused", "weighing"]
-    seen = ["idle", "listening", "listening", "thinking", "speaking", "speaking", "listening", "listening"]
-    assert states(*map(at, turn_states)) == seen
-
-
-def test_the_busiest_session_is_the_boxs_state() -> None:
-    events: list[Event] = [at("idle"), at("speaking", "kitchen"), at("listening"), at("closed", "kitchen"), at("idle")]
-    assert states(*events) == ["idle", "speaking", "speaking", "listening", "idle"]
-    assert told(*events[:3])[-1][1]["sessions"] == {"local": "listening", "kitchen": "speaking"}
-
-
-def test_muted_shows_while_nothing_is_said() -> None:
-    events: list[Event] = [at("idle"), at("muted", ""), at("speaking"), at("idle"), at("unmuted", "")]
-    assert states(*events) == ["idle", "muted", "speaking", "muted", "idle"]
-
-
 def test_it_begins_with_what_there_is() -> None:
     news = News(TOPICS, muted=True, sessions={"local": "idle", "kitchen": "overlap"})
     assert json.loads(news.state().payload) == {
@@ -102,12 +86,16 @@ def test_a_worker_that_died_is_an_error_event() -> None:
 
 def test_a_transcript_is_final_with_its_commit() -> None:
     heard: list[Event] = [
+        PartiallyTranscribed("local", 1, 320, "wha"),
         Transcribed("local", 1, 1, "what"),
         Transcribed("local", 1, 2, "what time"),
         TurnCommitted("local", 1, 2, 0),
     ]
-    assert [(topic, payload["text"]) for topic, payload in told(*heard)] == [
-        *[("transcript/partial", "what"), ("transcript/partial", "what time"), ("transcript/final", "what time")],
+    assert [(topic, payload["revision"], payload["text"]) for topic, payload in told(*heard)] == [
+        ("transcript/partial", None, "wha"),
+        ("transcript/partial", 1, "what"),
+        ("transcript/partial", 2, "what time"),
+        ("transcript/final", 2, "what time"),
     ]
 
 
@@ -146,10 +134,15 @@ def test_a_turn_that_failed_is_an_error_event_too() -> None:
 
 def test_without_texts_nothing_that_was_said_is_told() -> None:
     news = News(TOPICS, texts=False)
-    events: list[Event] = [Transcribed("local", 1, 1, "what time is it"), TurnCommitted("local", 1, 1, 0), turn()]
+    events: list[Event] = [
+        PartiallyTranscribed("local", 1, 320, "what time"),
+        Transcribed("local", 1, 1, "what time is it"),
+        TurnCommitted("local", 1, 1, 0),
+        turn(),
+    ]
     assert [topic for topic, _ in told(*events, news=news)] == ["latency", "event/turn"]
     assert "noon" not in json.dumps(told(*events, news=news))
-    assert "time is it" not in json.dumps(told(*events, news=news))
+    assert "what time" not in json.dumps(told(*events, news=news))
 
 
 def test_energy_is_summed_up() -> None:
@@ -159,7 +152,11 @@ def test_energy_is_summed_up() -> None:
 
 def test_nothing_spoken_is_kept_by_the_broker() -> None:
     news = News(TOPICS)
-    heard: list[Event] = [Transcribed("local", 1, 1, "hi"), TurnCommitted("local", 1, 1, 0)]
+    heard: list[Event] = [
+        PartiallyTranscribed("local", 1, 320, "h"),
+        Transcribed("local", 1, 1, "hi"),
+        TurnCommitted("local", 1, 1, 0),
+    ]
     messages = [
         message for event in [*heard, turn(), at("idle")] for message in [*news.live(event), *news.lasting(event)]
     ]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.interfaces.web.scene import PATIENCE_S, REPLY, HurriedClock, Scene, serving, until
-from voicebot.events import StateChanged, TurnEnergy
+from voicebot.events import PartiallyTranscribed, StateChanged, TurnEnergy
 from voicebot.interfaces.web.live import MOST_PAGES, MOST_WAITING, SCHEMA
 
 TOLD_OF_A_QUESTION: Final = [
@@ -47,6 +47,14 @@ async def test_a_page_is_told_all_that_happens(tmp_path: Path) -> None:
         assert (turn["user"], turn["heard"], turn["budget_ms"]) == ("What is it?", REPLY, 700)
         assert 0 <= turn["marks_ms"]["committed"] < turn["marks_ms"]["audible"]
         assert turn["marks_ms"]["audible"] == round(turn["voice_to_voice_ms"], 1) > 0
+
+
+async def test_a_page_is_told_the_words_while_they_are_spoken(tmp_path: Path) -> None:
+    async with serving(tmp_path) as scene:
+        page = await opened(scene)
+        scene.watchers(PartiallyTranscribed("local", 1, 320, "what is"))
+        told = (await until_told(page, "partially_transcribed"))[-1]
+    assert (told["session"], told["text"]) == ("local", "what is")
 
 
 async def test_a_page_that_comes_later_is_told_of_the_latest_turns(tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ from voicebot.config.box import SessionSettings
 from voicebot.config.pipeline import PipelineSettings
 from voicebot.config.wyoming import WyomingSettings
 from voicebot.daemon import scripted_stages
+from voicebot.engines.registry import load_wake_word
 from voicebot.interfaces.kept import KeptState
 from voicebot.interfaces.service import Service
 from voicebot.interfaces.watchers import Watchers
 from voicebot.interfaces.wyoming.server import Wyoming
+from voicebot.interfaces.wyoming.wake import MakeWakeWord
 from voicebot.pipeline.stages import Stages
 
 PATIENCE_S = 60.0
@@ -50,11 +52,12 @@ async def serving(
     stages: Stages | None = None,
     pipeline: PipelineSettings = SCRIPTED,
     sessions: SessionSettings | None = None,
+    make_wake_word: MakeWakeWord = load_wake_word,
     **settings: Any,
 ) -> AsyncGenerator[Serving, None]:
     """Run a server inside the block. Asserts that nothing of it is left behind."""
     service = Service(stages or scripted_stages(CLOCK), pipeline, sessions or SessionSettings(), Watchers(), kept)
-    server = Wyoming(WyomingSettings(enabled=True, port=0, **settings), service)
+    server = Wyoming(WyomingSettings(enabled=True, **{"port": 0} | settings), service, make_wake_word=make_wake_word)
     before = tasks_left()
     running = asyncio.create_task(server.run())
     try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from wyoming.asr import Transcript
 
 from tests.interfaces.wyoming.serving import Serving, joined, of, read_until, send, serving
-from tests.virtual_conversation import FailingModel
-from voicebot.clock import LoopClock
+from tests.virtual_conversation import CLOCK, FailingModel
+from voicebot.clock import LoopClock, run_virtual
 from voicebot.daemon import scripted_stages
 from voicebot.engines.protocols import Message
 from voicebot.engines.scripted import Pace, ScriptedModel
@@ -61,24 +62,34 @@ async def test_a_conversation_with_a_name_goes_on_over_connections(kept: KeptSta
         assert running.service.status()["wyoming"]["conversations"] == 2
 
 
-def test_conversations_are_forgotten_at_last() -> None:
-    class Watch:
-        time_s = 0.0
+def test_conversations_are_forgotten_when_nobody_goes_on_with_them() -> None:
+    async def main() -> None:
+        known = Conversations("Be brief.", CLOCK)
+        keeping = asyncio.create_task(known.keep())
+        await CLOCK.sleep_s(100)
+        kept, other = known.named("a"), known.named("b")
+        other.history.add("one", "two")
+        await CLOCK.sleep_s(599)
+        assert known.named("a") is kept
+        assert len(known) == 2
+        await CLOCK.sleep_s(2)
+        assert len(known) == 1, "nobody has asked for anything meanwhile"
+        assert known.named("b").history.exchanges == ()
+        await CLOCK.sleep_s(601)
+        assert len(known) == 0
+        keeping.cancel()
 
-        def now_s(self) -> float:
-            return self.time_s
+    run_virtual(main())
 
-    watch = Watch()
-    known = Conversations("Be brief.", watch)
-    kept = known.named("a")
-    kept.history.add("one", "two")
-    watch.time_s = 599
-    assert known.named("a") is kept
-    watch.time_s += 601
-    assert known.named("a").history.exchanges == ()
-    places = {known.named(str(number)).place for number in range(100)}
-    assert len(places) == 100
-    assert len(known) == 32
+
+def test_no_more_conversations_are_kept_than_there_is_room_for() -> None:
+    async def main() -> None:
+        known = Conversations("Be brief.", CLOCK)
+        places = {known.named(str(number)).place for number in range(100)}
+        assert len(places) == 100
+        assert len(known) == 32
+
+    run_virtual(main())
 
 
 async def test_an_empty_request_is_not_handled(kept: KeptState) -> None:

@@ -22,7 +22,7 @@ from voicebot.interfaces.kept import KeptState
 
 KINDS: Final = [
     *("describe", "ping", "transcribe", "audio-start", "audio-chunk", "audio-stop", "synthesize", "synthesize-start"),
-    *("synthesize-chunk", "synthesize-stop", "transcript", "recognize", "run-satellite", "no-such-event"),
+    *("synthesize-chunk", "synthesize-stop", "transcript", "recognize", "detect", "run-satellite", "no-such-event"),
 ]
 
 FAST: Final = scripted_stages(
@@ -136,7 +136,7 @@ values = st.recursive(
     max_leaves=8,
 )
 fields = st.sampled_from(
-    ["text", "rate", "width", "channels", "context", "voice", "text_format", "name", "language", "timestamp"]
+    ["text", "rate", "width", "channels", "context", "voice", "text_format", "name", "names", "language", "timestamp"]
 )
 forms = st.fixed_dictionaries(
     {

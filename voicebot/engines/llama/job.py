@@ -42,9 +42,10 @@ class Reply:
             return
         self.tokens.append(token)
         self.left -= 1
-        if text := self._text.feed(self._weights.piece(token)):
-            self.text += text
-            self._pass_on([text] if self._calls is None else self._calls.feed(text), logprob)
+        text = self._text.feed(self._weights.piece(token))
+        self.text += text
+        # Also an empty one, of a character that is not complete: who counts the pieces counts the tokens.
+        self._pass_on([text] if self._calls is None else self._calls.feed(text), logprob)
 
     def finish(self) -> None:
         """Pass on what was held back: it is no call after all, or a broken one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -14,14 +14,15 @@ import aiomqtt
 from voicebot.clock import Clock
 from voicebot.config.mqtt import MqttSettings
 from voicebot.events import Event, StateChanged, VolumeChanged
-from voicebot.interfaces.mqtt.backoff import Backoff
+from voicebot.interfaces.backoff import Backoff
 from voicebot.interfaces.mqtt.board import Board
 from voicebot.interfaces.mqtt.commands import LARGEST_PAYLOAD
 from voicebot.interfaces.mqtt.connection import BrokerError, connect, lost
+from voicebot.interfaces.mqtt.discovery import Meters
 from voicebot.interfaces.mqtt.exchange import Exchange
 from voicebot.interfaces.mqtt.news import News
 from voicebot.interfaces.mqtt.outbox import Outbox
-from voicebot.interfaces.mqtt.payloads import Temperature
+from voicebot.interfaces.mqtt.payloads import Power, Temperature
 from voicebot.interfaces.mqtt.post import Post
 from voicebot.interfaces.mqtt.remote import RemoteControl
 from voicebot.interfaces.mqtt.topics import OFF, OFFLINE, ON, Message, Topics
@@ -29,7 +30,7 @@ from voicebot.interfaces.service import Service
 
 _SETTLED_S: Final = 5.0
 """A connection that has lasted so long has worked; one that is lost at once is no reason to come back at once."""
-_TEMPERATURE_EVERY_S: Final = 30.0
+_READ_METERS_EVERY_S: Final = 30.0
 _FAREWELL_S: Final = 0.5
 _HERE: Final = {"localhost", "127.0.0.1", "::1"}
 
@@ -62,7 +63,7 @@ class MqttBridge:
         self._outbox = Outbox(file, settings.queue_kb * 1024)
         self._post = Post(self._outbox)
         self._backoff = Backoff(settings.retry_s, settings.longest_retry_s)
-        self._has_temperature = False
+        self._meters = Meters()
         self._connected_s: float | None = None
         """Since when there is a connection."""
         self._problem: BrokerError | None = None
@@ -77,7 +78,7 @@ class MqttBridge:
         if settings.password_file and not settings.tls and settings.host not in _HERE:
             _log.warning("the MQTT password goes to %s as it is, for all to read; set mqtt.tls", settings.host)
         unwatch = self._service.watch(self._observe)
-        self._service.describe("mqtt", self.status)
+        undescribe = self._service.describe("mqtt", self.status)
         self._tell_switches()
         self._board.put(self._news.state())
         try:
@@ -87,11 +88,12 @@ class MqttBridge:
                     self._service, self._topics, self._board, self._clock, group, texts=settings.texts
                 )
                 self._remote = remote
-                await self._feel()
-                group.create_task(self._keep_feeling(), name="mqtt temperature")
+                await self._find_meters()
+                group.create_task(self._keep_reading_meters(), name="mqtt meters")
                 await self._stay_connected(remote)
         finally:
             unwatch()
+            undescribe()
 
     def status(self) -> dict[str, Any]:
         """Return what there is to tell of the connection."""
@@ -118,17 +120,35 @@ class MqttBridge:
         self._board.put(Message(self._topics.muted, ON if self._service.muted else OFF, retain=True))
         self._board.put(Message(self._topics.volume, str(self._service.volume), retain=True))
 
-    async def _feel(self) -> None:
-        celsius = None if self._temperature_c is None else await self._temperature_c()
-        if celsius is not None:
-            self._has_temperature = True
-            payload = Temperature(celsius=round(celsius, 1)).model_dump_json()
-            self._board.put(Message(self._topics.temperature, payload, retain=True))
+    async def _find_meters(self) -> None:
+        """Look what the box can tell of itself; what it takes while it is idle is known only after a while."""
+        self._read_power()
+        self._meters = Meters(temperature=await self._read_temperature(), power="energy" in self._processor())
 
-    async def _keep_feeling(self) -> None:
-        while self._has_temperature:
-            await self._clock.sleep_s(_TEMPERATURE_EVERY_S)
-            await self._feel()
+    async def _keep_reading_meters(self) -> None:
+        while self._meters != Meters():
+            await self._clock.sleep_s(_READ_METERS_EVERY_S)
+            self._read_power()
+            await self._read_temperature()
+
+    async def _read_temperature(self) -> bool:
+        celsius = None if self._temperature_c is None else await self._temperature_c()
+        if celsius is None:
+            return False
+        self._tell_meter(self._topics.temperature, Temperature(celsius=round(celsius, 1)))
+        return True
+
+    def _read_power(self) -> None:
+        energy = self._processor().get("energy", {})
+        if energy.get("idle_w") is not None:
+            power = Power(idle_w=round(energy["idle_w"], 1), measured=energy["measured"])
+            self._tell_meter(self._topics.power, power)
+
+    def _tell_meter(self, topic: str, reading: Temperature | Power) -> None:
+        self._board.put(Message(topic, reading.model_dump_json(), retain=True))
+
+    def _processor(self) -> Mapping[str, Any]:
+        return self._service.stages.processor()
 
     async def _stay_connected(self, remote: RemoteControl) -> None:
         while True:
@@ -148,7 +168,7 @@ class MqttBridge:
             client.on_refused = self._note_refused
             exchange = Exchange(client, self._settings, self._board, self._post, remote)
             try:
-                await exchange.run(self._connected, temperature=self._has_temperature)
+                await exchange.run(self._connected, self._meters)
             except aiomqtt.MqttError as error:
                 raise lost(self._settings, error) from error
             except asyncio.CancelledError:

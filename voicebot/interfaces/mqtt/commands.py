@@ -7,20 +7,22 @@ from typing import Final
 from pydantic import ValidationError
 
 from voicebot.errors import UsageError
-from voicebot.interfaces.mqtt.payloads import MuteCommand, StopCommand, TextCommand, VolumeCommand
+from voicebot.interfaces.mqtt.payloads import ListenCommand, MuteCommand, StopCommand, TextCommand, VolumeCommand
 
-Command = TextCommand | StopCommand | MuteCommand | VolumeCommand
+Command = TextCommand | StopCommand | ListenCommand | MuteCommand | VolumeCommand
 
 COMMANDS: Final[dict[str, type[Command]]] = {
     "say": TextCommand,
     "ask": TextCommand,
     "stop": StopCommand,
+    "listen": ListenCommand,
     "mute": MuteCommand,
     "volume": VolumeCommand,
 }
 LARGEST_PAYLOAD: Final = 131_072
 """In bytes: the longest text that may be configured, with every character escaped as twelve."""
 _LONGEST_SENTENCE: Final = 300
+_PRESSED: Final = {"": True, "press": True, "on": True, "off": False}
 _SWITCHED: Final = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 
 
@@ -53,10 +55,17 @@ def _plain(name: str, text: str) -> Command:
             return TextCommand(text=text)
         case "stop", ("" | "press" | "stop"):
             return StopCommand()
+        case "listen", pressed if pressed in _PRESSED:
+            return ListenCommand(pressed=_PRESSED[pressed])
         case "mute", switched if switched in _SWITCHED:
             return MuteCommand(muted=_SWITCHED[switched])
         case "volume", percent if percent.isascii() and percent.isdigit() and len(percent) <= 3 and int(percent) <= 100:
             return VolumeCommand(volume=int(percent))
         case _:
-            expected = {"stop": "PRESS or nothing", "mute": "ON or OFF", "volume": "a whole number from 0 to 100"}
+            expected = {
+                "stop": "PRESS or nothing",
+                "listen": "PRESS, or OFF",
+                "mute": "ON or OFF",
+                "volume": "a whole number from 0 to 100",
+            }
             raise UsageError(f"the payload of {name} is {expected[name]}, or JSON; not {text[:20]!r}.")

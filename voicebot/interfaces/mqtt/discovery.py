@@ -6,12 +6,13 @@ As Home Assistant documents it under "Device discovery payload" of its MQTT inte
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from voicebot import __version__
 from voicebot.config.mqtt import MqttSettings
-from voicebot.interfaces.mqtt.payloads import PublicState
 from voicebot.interfaces.mqtt.topics import OFF, OFFLINE, ON, ONLINE, Message, Topics
+from voicebot.interfaces.public_state import PublicState
 
 _LONGEST_STATE: Final = 255
 """Home Assistant takes no longer state than that."""
@@ -20,18 +21,28 @@ _AS_JSON: Final = "{{ {'text': value} | tojson }}"
 """So that a text which begins with a brace is taken for what it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """What not every box can tell of itself."""
+
+    temperature: bool = False
+    power: bool = False
+
+
 def status_topic(settings: MqttSettings) -> str:
     """Return where Home Assistant says that it has started, with the payload "online"."""
     return f"{settings.discovery_prefix}/status"
 
 
-def discovery(settings: MqttSettings, topics: Topics, *, temperature: bool) -> Message:
+def discovery(settings: MqttSettings, topics: Topics, meters: Meters) -> Message:
     """Return the message that describes the box; kept by the broker for when Home Assistant starts."""
     entities = _controls(topics) | _sensors(topics)
     if settings.texts:
         entities |= _texts(topics)
-    if temperature:
+    if meters.temperature:
         entities |= _temperature(topics)
+    if meters.power:
+        entities |= _power(topics)
     payload = {
         "device": {
             "identifiers": [topics.device_id],
@@ -68,6 +79,13 @@ def _controls(topics: Topics) -> dict[str, dict[str, Any]]:
             "name": "Stop",
             "icon": "mdi:stop",
             "command_topic": topics.command("stop"),
+            "payload_press": "PRESS",
+        },
+        "listen": {
+            "platform": "button",
+            "name": "Listen",
+            "icon": "mdi:microphone-message",
+            "command_topic": topics.command("listen"),
             "payload_press": "PRESS",
         },
         "volume": {
@@ -145,6 +163,23 @@ def _temperature(topics: Topics) -> dict[str, dict[str, Any]]:
             "state_class": "measurement",
             "unit_of_measurement": "°C",
             "suggested_display_precision": 0,
+            "entity_category": "diagnostic",
+        }
+    }
+
+
+def _power(topics: Topics) -> dict[str, dict[str, Any]]:
+    return {
+        "idle_power": {
+            "platform": "sensor",
+            "name": "Idle power",
+            "state_topic": topics.power,
+            "value_template": "{{ value_json.idle_w }}",
+            "json_attributes_topic": topics.power,
+            "device_class": "power",
+            "state_class": "measurement",
+            "unit_of_measurement": "W",
+            "suggested_display_precision": 1,
             "entity_category": "diagnostic",
         }
     }

@@ -15,7 +15,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from voicebot.config.mqtt import MqttSettings
 from voicebot.interfaces.mqtt.board import Board
 from voicebot.interfaces.mqtt.connection import BrokerClient
-from voicebot.interfaces.mqtt.discovery import discovery, status_topic
+from voicebot.interfaces.mqtt.discovery import Meters, discovery, status_topic
 from voicebot.interfaces.mqtt.outbox import Letter
 from voicebot.interfaces.mqtt.post import Post
 from voicebot.interfaces.mqtt.remote import RemoteControl
@@ -44,10 +44,10 @@ class Exchange:
         self._remote = remote
         self._home_assistant_started = asyncio.Event()
 
-    async def run(self, begun: Callable[[], None], *, temperature: bool) -> None:
+    async def run(self, begun: Callable[[], None], meters: Meters) -> None:
         """Go on until the connection is lost, which raises aiomqtt.MqttError; `begun` is called once all is set up."""
         await self._subscribe()
-        await self._announce(temperature=temperature)
+        await self._announce(meters)
         await self.publish(Message(self._topics.availability, ONLINE, qos=1, retain=True))
         begun()
         loss = aiomqtt.MqttError()
@@ -55,7 +55,7 @@ class Exchange:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tell(), name="mqtt tell")
                 group.create_task(self._deliver(), name="mqtt deliver")
-                group.create_task(self._announce_again(temperature=temperature), name="mqtt announce")
+                group.create_task(self._announce_again(meters), name="mqtt announce")
                 group.create_task(self._listen(), name="mqtt listen")
         except BaseExceptionGroup as errors:
             losses, others = errors.split(aiomqtt.MqttError)
@@ -78,17 +78,17 @@ class Exchange:
             if isinstance(code, ReasonCode) and code.is_failure:
                 _log.warning("the MQTT broker does not let this user subscribe to %s", topic)
 
-    async def _announce(self, *, temperature: bool) -> None:
+    async def _announce(self, meters: Meters) -> None:
         if self._settings.discovery_prefix:
-            await self.publish(discovery(self._settings, self._topics, temperature=temperature))
+            await self.publish(discovery(self._settings, self._topics, meters))
         self._board.repeat()
 
-    async def _announce_again(self, *, temperature: bool) -> None:
+    async def _announce_again(self, meters: Meters) -> None:
         while True:
             await self._home_assistant_started.wait()
             await asyncio.sleep(random.uniform(0, _ANNOUNCE_WITHIN_S))  # noqa: S311 - it guards nothing
             self._home_assistant_started.clear()
-            await self._announce(temperature=temperature)
+            await self._announce(meters)
 
     async def _tell(self) -> None:
         while True:

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Final, TypedDict
+from typing import TypedDict
 from uuid import uuid4
 
 from voicebot.config.section import Section
-from voicebot.events import Event, StateChanged, Transcribed, TurnCommitted, TurnEnded, TurnEnergy, WorkerChanged
+from voicebot.events import (
+    Event,
+    PartiallyTranscribed,
+    StateChanged,
+    Transcribed,
+    TurnCommitted,
+    TurnEnded,
+    TurnEnergy,
+    WorkerChanged,
+)
 from voicebot.interfaces.mqtt import payloads
-from voicebot.interfaces.mqtt.payloads import PublicState
 from voicebot.interfaces.mqtt.topics import Message, Topics
+from voicebot.interfaces.public_state import BoxState
 from voicebot.latency.marks import voice_to_voice_ms
-
-_PUBLIC: Final[dict[str, PublicState]] = {
-    "idle": "idle",
-    "listening": "listening",
-    "pending": "listening",
-    "thinking": "thinking",
-    "speaking": "speaking",
-    "overlap": "speaking",
-    "paused": "listening",
-    "weighing": "listening",
-}
-"""What the turn table's states look like from outside."""
-_BUSIEST_FIRST: Final[tuple[PublicState, ...]] = ("speaking", "thinking", "listening")
 
 
 class News:
@@ -46,9 +42,7 @@ class News:
     ) -> None:
         self._topics = topics
         self._texts = texts
-        self._muted = muted
-        self._sessions = {name: _PUBLIC.get(state, "idle") for name, state in sessions.items()}
-        self._broken: set[str] = set()
+        self._box = BoxState(muted=muted, sessions=sessions)
         self._heard: dict[str, Transcribed] = {}
         """Of each session the latest revision."""
         self._final: dict[str, int] = {}
@@ -58,13 +52,14 @@ class News:
     def live(self, event: Event) -> Iterator[Message]:
         """Yield what an event changes for those who watch."""
         match event:
-            case StateChanged():
-                self._follow(event)
+            case StateChanged() | WorkerChanged():
+                self._box.follow(event)
+                if isinstance(event, StateChanged) and event.state == "closed":
+                    self._heard.pop(event.session, None)
+                    self._final.pop(event.session, None)
                 yield self.state()
-            case WorkerChanged():
-                here = event.state != "died" and (event.state != "loading" or event.stage not in self._broken)
-                (self._broken.discard if here else self._broken.add)(event.stage)
-                yield self.state()
+            case PartiallyTranscribed():
+                yield from self._transcript(self._topics.partial, event, lasting=False)
             case Transcribed():
                 self._heard[event.session] = event
                 yield from self._transcript(self._topics.partial, event, lasting=False)
@@ -118,27 +113,13 @@ class News:
 
     def state(self) -> Message:
         """Return what the box is doing."""
-        states = set(self._sessions.values())
-        busiest = next((state for state in _BUSIEST_FIRST if state in states), None)
-        quiet: PublicState = "muted" if self._muted else "idle"
-        overall: PublicState = "broken" if self._broken else busiest or quiet
-        return _message(self._topics.state, payloads.State(state=overall, sessions=self._sessions), retain=True)
+        state = payloads.State(state=self._box.overall, sessions=self._box.sessions)
+        return _message(self._topics.state, state, retain=True)
 
-    def _follow(self, event: StateChanged) -> None:
-        if event.state == "closed":
-            self._sessions.pop(event.session, None)
-            self._heard.pop(event.session, None)
-            self._final.pop(event.session, None)
-        elif event.session:
-            self._sessions[event.session] = _PUBLIC.get(event.state, "idle")
-        else:
-            self._muted = event.state == "muted"
-
-    def _transcript(self, topic: str, heard: Transcribed, *, lasting: bool) -> Iterator[Message]:
+    def _transcript(self, topic: str, heard: PartiallyTranscribed | Transcribed, *, lasting: bool) -> Iterator[Message]:
         if self._texts:
-            transcript = payloads.Transcript(
-                session=heard.session, turn=heard.turn, revision=heard.revision, text=heard.text
-            )
+            revision = heard.revision if isinstance(heard, Transcribed) else None
+            transcript = payloads.Transcript(session=heard.session, turn=heard.turn, revision=revision, text=heard.text)
             yield _message(topic, transcript, lasting=lasting)
 
     def _turn(self, event: TurnEnded) -> Iterator[Message]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
 from voicebot.config.section import Section
+from voicebot.interfaces.public_state import PublicState
 
-PublicState = Literal["idle", "listening", "thinking", "speaking", "muted", "broken"]
 _SessionName = Annotated[str, Field(max_length=100)]
 _RequestId = Annotated[str, Field(max_length=100)]
 
@@ -22,11 +22,14 @@ class State(Section):
 
 
 class Transcript(Section):
-    """What the user said. A turn's last revision counts: more may be said until the reply is audible."""
+    """What the user said: the whole turn so far. Its last revision counts: more may be said until the reply is audible.
+
+    `revision` is null while the words are being spoken.
+    """
 
     session: str
     turn: int
-    revision: int
+    revision: int | None
     text: str
 
 
@@ -65,6 +68,14 @@ class Temperature(Section):
     """The hottest part of the box."""
 
     celsius: float
+
+
+class Power(Section):
+    """What the whole box takes while nobody speaks, in watts, on average since the start."""
+
+    idle_w: float
+    measured: bool
+    """By a meter; else it is reckoned with a model."""
 
 
 class LastingEvent(Section):
@@ -125,6 +136,14 @@ class StopCommand(Section):
     id: _RequestId | None = None
 
 
+class ListenCommand(Section):
+    """To listen without a wake word, as do no payload, "PRESS" and "ON"; or no longer, as does "OFF"."""
+
+    pressed: bool = True
+    session: _SessionName | None = None
+    id: _RequestId | None = None
+
+
 class MuteCommand(Section):
     """To switch the microphones. So do "ON", which mutes, and "OFF"."""
 
@@ -139,8 +158,8 @@ class VolumeCommand(Section):
     id: _RequestId | None = None
 
 
-SENT: Final = (State, Transcript, Reply, Latency, Energy, Temperature, Turn, Failure, Result)
-TAKEN: Final = (TextCommand, StopCommand, MuteCommand, VolumeCommand)
+SENT: Final = (State, Transcript, Reply, Latency, Energy, Power, Temperature, Turn, Failure, Result)
+TAKEN: Final = (TextCommand, StopCommand, ListenCommand, MuteCommand, VolumeCommand)
 
 
 def json_schema() -> dict[str, Any]:

@@ -10,7 +10,14 @@ from voicebot.clock import Watch
 from voicebot.errors import UsageError, VoicebotError
 from voicebot.interfaces.mqtt.board import Board
 from voicebot.interfaces.mqtt.commands import parse_command
-from voicebot.interfaces.mqtt.payloads import MuteCommand, Result, StopCommand, TextCommand, VolumeCommand
+from voicebot.interfaces.mqtt.payloads import (
+    ListenCommand,
+    MuteCommand,
+    Result,
+    StopCommand,
+    TextCommand,
+    VolumeCommand,
+)
 from voicebot.interfaces.mqtt.topics import Message, Topics
 from voicebot.interfaces.rate import Rate
 from voicebot.interfaces.service import Service
@@ -60,10 +67,12 @@ class RemoteControl:
         else:
             self._tell(name, command.id)
 
-    def _act(self, command: StopCommand | MuteCommand | VolumeCommand) -> None:
+    def _act(self, command: StopCommand | ListenCommand | MuteCommand | VolumeCommand) -> None:
         match command:
             case StopCommand():
                 self._service.stop(command.session)
+            case ListenCommand():
+                self._service.listen(command.session, pressed=command.pressed)
             case MuteCommand():
                 self._service.mute(muted=command.muted)
             case VolumeCommand():

@@ -38,6 +38,7 @@ class Topics:
         self.reply = f"{prefix}/reply"
         self.latency = f"{prefix}/latency"
         self.energy = f"{prefix}/energy"
+        self.power = f"{prefix}/power"
         self.temperature = f"{prefix}/temperature"
         self.result = f"{prefix}/result"
         self.turn = f"{prefix}/event/turn"

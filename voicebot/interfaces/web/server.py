@@ -45,7 +45,6 @@ class Web:
         self._metrics = Metrics(service.status) if settings.metrics else None
         self.address: tuple[str, int] | None = None
         """Where it listens, the IP address and the port; None before that."""
-        service.describe("web", self.status)
 
     def status(self) -> Mapping[str, Any]:
         """Return what there is to tell of it."""
@@ -60,7 +59,7 @@ class Web:
         """Serve until cancelled. Raises ConfigError for files that can't be used."""
         files = await asyncio.to_thread(read_files, self._settings)
         application = self._application(files)
-        unwatch = [self._service.watch(self._live.observe)]
+        unwatch = [self._service.watch(self._live.observe), self._service.describe("web", self.status)]
         if self._metrics is not None:
             unwatch.append(self._service.watch(self._metrics))
         runner = web.AppRunner(
@@ -71,8 +70,8 @@ class Web:
             shutdown_timeout=_SHUTDOWN_S,
             handle_signals=False,
         )
-        await runner.setup()
         try:
+            await runner.setup()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._live.run(), name="web status")
                 await self._listen(_at_most(runner.server), files.tls)

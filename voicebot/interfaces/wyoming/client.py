@@ -15,8 +15,11 @@ from voicebot.errors import VoicebotError, first_error
 from voicebot.interfaces.service import Service
 from voicebot.interfaces.wyoming.asr import Transcription
 from voicebot.interfaces.wyoming.handle import Conversations, Handling
+from voicebot.interfaces.wyoming.intents import Intents
 from voicebot.interfaces.wyoming.tts import Synthesis
+from voicebot.interfaces.wyoming.wake import Detecting, WakeWords
 from voicebot.interfaces.wyoming.wire import EventStream, pong
+from voicebot.pipeline.rules import barge_in_rules
 
 _EVENTS_WAITING: Final = 8
 """Beyond those the client has to wait until its requests are done."""
@@ -37,6 +40,7 @@ class Client:
         settings: WyomingSettings,
         info: Info,
         conversations: Conversations,
+        wake_words: WakeWords,
         clock: Clock,
     ) -> None:
         self._stream = stream
@@ -44,6 +48,7 @@ class Client:
         self._settings = settings
         self._info = info
         self._conversations = conversations
+        self._wake_words = wake_words
         self._clock = clock
         self._events: asyncio.Queue[Event] = asyncio.Queue(_EVENTS_WAITING)
         self._busy = False
@@ -80,9 +85,11 @@ class Client:
     async def _work(self, hearing: Transcription) -> None:
         stages, pipeline, longest_text = self._service.stages, self._service.pipeline, self._settings.longest_text
         known = (
+            Detecting(self._wake_words, pipeline.wake, self._stream),
             hearing,
             Synthesis(stages.tts, pipeline.clauses, longest_text, self._stream),
             Handling(stages.slm, pipeline.slm, longest_text, self._conversations, self._stream),
+            Intents(barge_in_rules(pipeline.barge_in), longest_text, self._stream),
         )
         while True:
             event = await self._events.get()

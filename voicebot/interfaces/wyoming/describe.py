@@ -14,20 +14,27 @@ from wyoming.info import (
     Info,
     TtsProgram,
     TtsVoice,
+    WakeModel,
+    WakeProgram,
 )
 
 from voicebot import __version__
 from voicebot.config.pipeline import PipelineSettings
+from voicebot.config.wake import WAKE_NAMES
 
 _PROGRAM: Final = "voicebot"
 _LOCALE: Final = re.compile(r"piper-([a-z]{2,3})_[A-Z]{2}-")
 
 
 def describe(pipeline: PipelineSettings) -> Info:
-    """Return the stages of a pipeline, each as one program with one model."""
-    asr = AsrModel(languages=[pipeline.asr.language], **_artifact(pipeline.asr.model))
+    """Return the stages of a pipeline, each as one program with its models.
+
+    Intents are recognised but not offered: Home Assistant would take the assistant for one that controls the home, and
+    hand over to it the questions about the home that it can answer better itself.
+    """
+    asr = AsrModel(languages=[pipeline.asr.language], **_artifact(pipeline.asr.done_by))
     found = _LOCALE.match(pipeline.tts.model)
-    voice = TtsVoice(languages=[found[1] if found else pipeline.asr.language], **_artifact(pipeline.tts.model))
+    voice = TtsVoice(languages=[found[1] if found else pipeline.asr.language], **_artifact(pipeline.tts.done_by))
     model = HandleModel(languages=[pipeline.asr.language], **_artifact(pipeline.slm.model))
     return Info(
         asr=[
@@ -53,7 +60,15 @@ def describe(pipeline: PipelineSettings) -> Info:
                 **_artifact(_PROGRAM, "Answers by a language model, offline"),
             )
         ],
+        wake=[
+            WakeProgram(models=[_wake_model(name) for name in WAKE_NAMES], **_artifact(_PROGRAM, "Wake words, offline"))
+        ],
     )
+
+
+def _wake_model(name: str) -> WakeModel:
+    phrase = name.replace("_", " ")
+    return WakeModel(languages=["en"], phrase=phrase, **_artifact(name, phrase))
 
 
 def _artifact(name: str, description: str | None = None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from wyoming.event import Event
 from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, NotHandled
 
 from voicebot.assistant.history import History
-from voicebot.clock import Watch
+from voicebot.clock import Clock
 from voicebot.config.pipeline import SlmSettings
 from voicebot.interfaces.wyoming.wire import EventStream, ProtocolError, text_of
 from voicebot.latency.work import Work, WorkLedger, charged_to
@@ -27,6 +27,7 @@ _MOST_CONVERSATIONS: Final = 32
 _FORGOTTEN_AFTER_S: Final = 600.0
 """Home Assistant begins another conversation after 300 s."""
 _LONGEST_ID: Final = 200
+Context = dict[str, str]
 
 
 @dataclass(slots=True)
@@ -41,9 +42,9 @@ class Conversation:
 
 
 class Conversations:
-    """All clients' conversations that have a name. The one that rested longest is forgotten first."""
+    """All clients' conversations that have a name, while `keep` runs. The one that rested longest goes first."""
 
-    def __init__(self, system_prompt: str, clock: Watch) -> None:
+    def __init__(self, system_prompt: str, clock: Clock) -> None:
         self._system_prompt = system_prompt
         self._clock = clock
         self._known: OrderedDict[str, Conversation] = OrderedDict()
@@ -59,14 +60,25 @@ class Conversations:
     def named(self, name: str) -> Conversation:
         """Return the one of that name, an empty one where it is not known."""
         now_s = self._clock.now_s()
-        found = self._known.pop(name, None)
-        if found is None or now_s - found.used_s > _FORGOTTEN_AFTER_S:
-            found = self.new()
+        found = self._known.pop(name, None) or self.new()
         found.used_s = now_s
         self._known[name] = found
         while len(self._known) > _MOST_CONVERSATIONS:
             self._known.popitem(last=False)
         return found
+
+    async def keep(self) -> None:
+        """Forget each once it has rested for 10 minutes, until cancelled."""
+        while True:
+            now_s = self._clock.now_s()
+            while self._known and self._oldest.used_s + _FORGOTTEN_AFTER_S <= now_s:
+                self._known.popitem(last=False)
+            until_s = (self._oldest.used_s if self._known else now_s) + _FORGOTTEN_AFTER_S
+            await self._clock.sleep_s(until_s - now_s)
+
+    @property
+    def _oldest(self) -> Conversation:
+        return next(iter(self._known.values()))
 
 
 class Handling:
@@ -90,23 +102,22 @@ class Handling:
         if not Transcript.is_type(event.type):
             return False
         text = " ".join(text_of(event, self._longest_text).split())
-        name = _name_in(event)
-        context = None if name is None else {"conversation_id": name}
+        context = context_of(event)
         if text:
-            await self._answer(text, self._conversation(name), context)
+            await self._answer(text, self._conversation(context), context)
         else:
             self._stream.send(NotHandled("There is nothing to answer.", context))
             await self._stream.flush()
         return True
 
-    def _conversation(self, name: str | None) -> Conversation:
-        if name is not None:
-            return self._conversations.named(name)
+    def _conversation(self, context: Context | None) -> Conversation:
+        if context is not None:
+            return self._conversations.named(context["conversation_id"])
         if self._own is None:
             self._own = self._conversations.new()
         return self._own
 
-    async def _answer(self, text: str, conversation: Conversation, context: dict[str, str] | None) -> None:
+    async def _answer(self, text: str, conversation: Conversation, context: Context | None) -> None:
         charged_to.set(Work(conversation.ledger))
         messages = conversation.history.messages(text)
         reply = ""
@@ -123,11 +134,15 @@ class Handling:
         await self._stream.flush()
 
 
-def _name_in(event: Event) -> str | None:
+def context_of(event: Event) -> Context | None:
+    """Return what a request says of its conversation, which is its name, to be sent back; None without one.
+
+    Raises ProtocolError.
+    """
     context = event.data.get("context")
     name = context.get("conversation_id") if isinstance(context, dict) else None
     if name is None:
         return None
     if not isinstance(name, str) or len(name) > _LONGEST_ID:
         raise ProtocolError(f"a conversation_id is a text of at most {_LONGEST_ID} characters.")
-    return name
+    return {"conversation_id": name}

@@ -11,12 +11,14 @@ from wyoming.error import Error
 
 from voicebot.clock import Clock, LoopClock
 from voicebot.config.wyoming import Address, WyomingSettings
+from voicebot.engines.registry import load_wake_word
 from voicebot.errors import VoicebotError
 from voicebot.interfaces.service import Service
 from voicebot.interfaces.wyoming.client import Client
 from voicebot.interfaces.wyoming.describe import describe
 from voicebot.interfaces.wyoming.handle import Conversations
 from voicebot.interfaces.wyoming.satellite import Satellite
+from voicebot.interfaces.wyoming.wake import MakeWakeWord, WakeWords
 from voicebot.interfaces.wyoming.wire import LONGEST_HEADER_BYTES, EventStream, GoneError, ProtocolError
 
 _log = logging.getLogger(__name__)
@@ -26,7 +28,13 @@ _LISTEN_AGAIN_S: Final = 5.0
 class Wyoming:
     """The protocol's two sides. What the network or a client does ends neither."""
 
-    def __init__(self, settings: WyomingSettings, service: Service, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: WyomingSettings,
+        service: Service,
+        clock: Clock | None = None,
+        make_wake_word: MakeWakeWord = load_wake_word,
+    ) -> None:
         self.listening: Address | None = None
         """Where it listens at this moment."""
         self._settings = settings
@@ -34,20 +42,24 @@ class Wyoming:
         self._clock = clock or LoopClock()
         self._info = describe(service.pipeline)
         self._conversations = Conversations(service.pipeline.slm.system_prompt, self._clock)
+        self._wake_words = WakeWords(make_wake_word)
         self._satellites = [
             Satellite(address, service, settings.ahead_ms, self._clock) for address in settings.addresses
         ]
         self._clients = 0
         self._refused = 0
-        service.describe("wyoming", self.status)
 
     async def run(self) -> None:
         """Serve clients and talk to satellites until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for satellite in self._satellites:
-                group.create_task(satellite.run(), name=f"satellite {satellite.address}")
-            if self._settings.host:
-                await self._listen(group)
+        with contextlib.ExitStack() as at_the_end:
+            at_the_end.callback(self._wake_words.close)
+            at_the_end.callback(self._service.describe("wyoming", self.status))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._conversations.keep(), name="wyoming conversations")
+                for satellite in self._satellites:
+                    group.create_task(satellite.run(), name=f"satellite {satellite.address}")
+                if self._settings.host:
+                    await self._listen(group)
 
     def status(self) -> dict[str, Any]:
         """Return what there is to tell, as JSON values."""
@@ -98,7 +110,8 @@ class Wyoming:
         if self._clients > self._settings.most_clients:
             self._refused += 1
             raise ProtocolError("too many clients are connected; try again later.")
-        await Client(stream, self._service, self._settings, self._info, self._conversations, self._clock).run()
+        shared = (self._info, self._conversations, self._wake_words, self._clock)
+        await Client(stream, self._service, self._settings, *shared).run()
 
 
 def _say_why(stream: EventStream, error: VoicebotError) -> None:

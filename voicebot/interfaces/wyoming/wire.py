@@ -17,7 +17,7 @@ from wyoming.ping import Pong
 from voicebot.errors import VoicebotError
 
 LONGEST_HEADER_BYTES: Final = 65_536
-"""The limit of the reader that is handed to `EventStream`."""
+"""The least limit of the reader that is handed to `EventStream`."""
 _MOST_DATA_BYTES: Final = 262_144
 _MOST_PAYLOAD_BYTES: Final = 1_048_576
 """32 s of the audio that recognisers take; others send a tenth of a second at once."""
@@ -39,7 +39,7 @@ class EventStream:
     """Reads and writes events on one connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """`reader` was made with `limit=LONGEST_HEADER_BYTES`."""
+        """`reader` was made with `limit=LONGEST_HEADER_BYTES`, or a larger one where much is to be read ahead."""
         self._reader = reader
         self._writer = writer
 
@@ -62,6 +62,8 @@ class EventStream:
             return None
         if not line:
             return None
+        if len(line) > LONGEST_HEADER_BYTES:
+            raise ProtocolError(f"a header has more than {LONGEST_HEADER_BYTES} bytes.")
         header = _json_object(line)
         try:
             async with asyncio.timeout(_WHOLE_EVENT_S):

@@ -20,12 +20,14 @@ export class Conversation {
   constructor() {
     this.turns = new Map();
     this.states = new Map();
+    this.partials = new Map();
     this.chosen = null;
     this.muted = false;
   }
 
   reset(turns) {
     this.turns.clear();
+    this.partials.clear();
     byId("log").replaceChildren();
     for (const turn of turns) this.ended(turn);
   }
@@ -40,7 +42,7 @@ export class Conversation {
     if (state === "muted" || state === "unmuted") this.muted = state === "muted";
     else if (state === "closed") this.states.delete(session);
     else this.states.set(session, state);
-    if (state === "listening" || state === "closed") this.drawPartial(session, "");
+    if (state === "idle" || state === "closed") this.partials.delete(session);
     this.drawPresence();
   }
 
@@ -52,6 +54,11 @@ export class Conversation {
   choose(session) {
     this.chosen = session;
     this.drawPresence();
+  }
+
+  partiallyTranscribed({ session, text }) {
+    this.partials.set(session, text);
+    this.drawPartial();
   }
 
   transcribed(event) {
@@ -110,14 +117,16 @@ export class Conversation {
       ...reply(turn),
     );
     if (atEnd) log.scrollTop = log.scrollHeight;
-    if (!turn.final) this.drawPartial(turn.session, turn.audible ? "" : turn.user);
+    if (!turn.final) this.partials.set(turn.session, turn.audible ? "" : turn.user);
+    this.drawPartial();
   }
 
-  drawPartial(session, text) {
-    if (session === this.session) byId("partial").textContent = text;
+  drawPartial() {
+    byId("partial").textContent = this.partials.get(this.session) ?? "";
   }
 
   drawPresence() {
+    this.drawPartial();
     const state = this.muted ? "muted" : this.states.get(this.session) ?? "closed";
     byId("orb").dataset.state = state;
     byId("state").textContent = WORDS[state] ?? state;

@@ -34,6 +34,7 @@ const HANDLERS = {
     conversation.stateChanged(event);
     drawSwitches(conversation.muted);
   },
+  partially_transcribed: (event) => conversation.partiallyTranscribed(event),
   transcribed: (event) => conversation.transcribed(event),
   turn_committed: (event) => conversation.committed(event),
   clause_synthesised: (event) => conversation.clause(event),

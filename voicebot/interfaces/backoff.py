@@ -8,7 +8,7 @@ import random
 class Backoff:
     """Doubles from the first wait to the longest, each shortened by up to a half by chance.
 
-    By chance, so that the boxes of a house do not all come back to a restarted broker at once.
+    By chance, so that the boxes of a house do not all come back to a restarted server at once.
     """
 
     def __init__(self, first_s: float, longest_s: float, chance: random.Random | None = None) -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from voicebot.interfaces.mqtt.backoff import Backoff
+from voicebot.interfaces.backoff import Backoff
 
 
 def chance(seed: int = 1) -> random.Random:

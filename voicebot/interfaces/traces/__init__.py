@@ -1,0 +1,1 @@
+"""Traces: what each turn took, told to an OpenTelemetry collector."""
