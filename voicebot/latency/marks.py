@@ -47,9 +47,7 @@ def stage_spans(marks: Mapping[str, int], speech_end_sample: int) -> dict[str, t
     """Return from which sample to which each stage took that ran."""
     known = {**marks, "speech_end": speech_end_sample}
     return {
-        stage: (known[begin], known[end])
-        for stage, (begin, end) in _SPANS.items()
-        if begin in known and end in known
+        stage: (known[begin], known[end]) for stage, (begin, end) in _SPANS.items() if begin in known and end in known
     }
 
 
