@@ -18,7 +18,7 @@ from voicebot.audio import Pcm, samples_from_ms
 from voicebot.clock import Clock
 from voicebot.config.box import CoreSettings, SchedulingSettings, WorkerSettings
 from voicebot.config.load import Settings
-from voicebot.config.pipeline import PipelineSettings, SlmSettings
+from voicebot.config.pipeline import PipelineSettings, companion_of
 from voicebot.config.tiers import TierSettings, kind_of
 from voicebot.cpu.governor import Governor, open_governor
 from voicebot.cpu.lease import Lease
@@ -358,7 +358,7 @@ def _order(stage: str, settings: Settings, store: Store, seating: Seating | None
     section = settings.pipeline.worker_stages[stage]
     model = Path() if section.engine == "scripted" else store.path(section.model)
     threads = _threads(settings.box.cores, seating)
-    drafter = section.draft_model if isinstance(section, SlmSettings) else ""
+    companion = "" if section.engine == "scripted" else companion_of(section)
     return WorkerOrder(
         stage,
         model,
@@ -366,5 +366,5 @@ def _order(stage: str, settings: Settings, store: Store, seating: Seating | None
         threads.of(kind_of(stage)),
         threads.slm_prefill,
         _cache(settings) / stage,
-        store.path(drafter) if drafter else None,
+        store.path(companion) if companion else None,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from voicebot.config.load import Settings
-from voicebot.config.pipeline import SlmSettings
+from voicebot.config.pipeline import SlmSettings, companion_of
 from voicebot.config.tiers import kind_of
 from voicebot.models.plan import MemoryPlan, MemoryRow, available_memory_mb, plan_memory
 from voicebot.models.store import Store
@@ -52,9 +52,8 @@ def memory_plan(
         )
         return replace(planned, audio_mb=planned.audio_mb * sessions / max(sessions, section.slots))
 
-    own = [section.model for stage, section in used.items() if stage == kind_of(stage)]
-    if slm.draft_model and "slm" in used:
-        own.append(slm.draft_model)
+    sections = [section for stage, section in used.items() if stage == kind_of(stage)]
+    own = [model for section in sections for model in (section.model, companion_of(section)) if model]
     planned = plan(own, slm)
     rows: list[MemoryRow] = list(planned.rows)
     for stage, section in used.items():

@@ -232,6 +232,15 @@ def test_a_models_fault_is_told_apart(box: Box) -> None:
     assert "did you mean my-voice?" in unknown.detail
 
 
+def test_a_second_model_is_checked_like_the_first(box: Box) -> None:
+    box.add_own_models()
+    box.pipeline("second", '[asr]\nmodel = "my-whisper"\nsecond_model = "whisper-base"\n')
+    settings = load(str(box.folder / "second.toml"), "voicebot")
+    asr, second = doctor.check_models(settings, open_store(settings))[:2]
+    assert (asr.name, asr.state) == ("asr model", "ok")
+    assert (second.name, second.state, second.mend) == ("asr model", "missing", "voicebot models pull whisper-base")
+
+
 def test_a_sound_configuration_that_portaudio_does_not_survive_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise AudioDeviceError("ALSA's configuration has no default device; correct it.")

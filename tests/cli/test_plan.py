@@ -71,6 +71,14 @@ def test_context_and_sessions_are_what_the_cache_grows_with(box: Box) -> None:
     assert more["split"]["weights_mb"] == once["split"]["weights_mb"]
 
 
+def test_a_second_model_of_a_stage_is_counted(box: Box) -> None:
+    plain = planned(box)
+    box.pipeline("second", '[asr]\nsecond_model = "whisper-base"\n[slm]\ncontext_tokens = 2048\n')
+    result = planned(box, pipeline="second")
+    assert [model["id"] for model in result["models"] if model["stage"] == "asr"] == ["whisper-tiny.en", "whisper-base"]
+    assert result["needed_mb"] - plain["needed_mb"] == pytest.approx(215, abs=1)
+
+
 def test_a_model_replaces_that_of_its_stage(box: Box) -> None:
     result = planned(box, "--model", "qwen3-0.6b-q8_0", "--model", "whisper-base")
     assert {model["stage"]: model["id"] for model in result["models"]} == {

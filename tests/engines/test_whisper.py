@@ -13,8 +13,11 @@ from voicebot.audio import FULL_SCALE, SAMPLE_RATE_HZ, Pcm, samples_from_ms, sil
 from voicebot.bench.wer import normalise
 from voicebot.config.pipeline import AsrSettings
 from voicebot.engines import whisper as module
+from voicebot.engines import whisper_decoder
 from voicebot.engines.protocols import Transcript
+from voicebot.engines.second_model import SecondModelPace
 from voicebot.engines.whisper import FasterWhisper
+from voicebot.engines.whisper_decoder import Decoded, Encoded
 from voicebot.errors import CancelledWorkError, EngineError
 from voicebot.workers.flags import CancelFlag
 
@@ -86,8 +89,9 @@ def test_the_short_window_hears_the_words_that_the_full_one_hears(
 def test_the_model_would_loop_on_the_short_window_if_nobody_looked(
     whisper: FasterWhisper, questions: dict[str, Pcm], cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "without_loop", lambda _: None)
-    monkeypatch.setattr(module, "stutters", lambda _: False)
+    for one in (module, whisper_decoder):
+        monkeypatch.setattr(one, "without_loop", lambda _: None)
+        monkeypatch.setattr(one, "stutters", lambda _: False)
     monkeypatch.setattr(module, "too_many_words", lambda *_: False)
     assert words(whisper.transcribe(questions["france"], cancel)).count("the capital of france") > 1
 
@@ -191,18 +195,39 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         FasterWhisper(tmp_path / "none", AsrSettings(), threads=1)
 
 
+class Scripted:
+    """Hears these texts, one in each look, and counts the looks."""
+
+    def __init__(self, texts: list[str], mean_logprob: float = -0.2) -> None:
+        self.windows_s: list[float] = []
+        self.beams: list[int] = []
+        self._texts = texts
+        self._mean_logprob = mean_logprob
+
+    def encode(self, pcm: Pcm, window_s: float, cancel: object) -> Encoded:
+        del cancel
+        self.windows_s.append(window_s)
+        return Encoded(None, len(pcm) / SAMPLE_RATE_HZ, window_s)
+
+    def decode(self, encoded: Encoded, beam_size: int, cancel: object) -> Decoded:
+        del encoded, cancel
+        self.beams.append(beam_size)
+        return Decoded(self._texts[len(self.windows_s) - 1], self._mean_logprob, 0.0)
+
+
+def scripted(
+    monkeypatch: pytest.MonkeyPatch, engine: FasterWhisper, first: Scripted, second: Scripted | None = None
+) -> None:
+    monkeypatch.setattr(engine, "_first", first)
+    monkeypatch.setattr(engine, "_second", second)
+    monkeypatch.setattr(engine, "_pace", SecondModelPace())
+
+
 def looped(texts: list[str], monkeypatch: pytest.MonkeyPatch, engine: FasterWhisper) -> list[float]:
     """Make the engine find these texts, one in each look; returns the windows that it looks at."""
-    windows_s: list[float] = []
-
-    def decode(pcm: Pcm, window_s: float, cancel: object, *, doubtful: bool = False) -> module._Decoded:
-        del pcm, cancel
-        assert doubtful == (window_s == AsrSettings().second_window_s)
-        windows_s.append(window_s)
-        return module._Decoded(texts[len(windows_s) - 1], -0.2, 0.0)
-
-    monkeypatch.setattr(engine, "_decode", decode)
-    return windows_s
+    first = Scripted(texts)
+    scripted(monkeypatch, engine, first)
+    return first.windows_s
 
 
 LOOP = "ten of clubs ten of clubs ten of clubs"
@@ -249,3 +274,90 @@ def test_a_partial_is_looked_at_once(
     windows_s = looped([LOOP], monkeypatch, whisper)
     assert not whisper.transcribe(silence(5 * SAMPLE_RATE_HZ), cancel, thorough=False).fallback
     assert windows_s == [6.2]
+
+
+def test_the_larger_model_looks_at_doubtful_words_in_place_of_the_wider_window(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Scripted(["how do I boil in egg"], -0.6), Scripted(["How do I boil an egg?"])
+    scripted(monkeypatch, whisper, first, second)
+    for within_s in (None, 60.0):
+        transcript = whisper.transcribe(silence(2 * SAMPLE_RATE_HZ), cancel, within_s=within_s)
+        assert (transcript.text, transcript.mean_logprob) == ("How do I boil an egg?", -0.2)
+        assert (transcript.second_model, transcript.fallback, transcript.window_s) == (True, True, 10.0)
+        assert (first.windows_s, first.beams) == ([5.0], [1])
+        assert (second.windows_s, second.beams) == ([10.0], [3])
+        for one in (first, second):
+            one.windows_s.clear()
+            one.beams.clear()
+
+
+def test_without_the_time_for_the_larger_model_the_first_one_looks_again(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Scripted(["how do I boil in egg", "How do I boil an egg?"], -0.6), Scripted([])
+    scripted(monkeypatch, whisper, first, second)
+    transcript = whisper.transcribe(silence(2 * SAMPLE_RATE_HZ), cancel, within_s=0.0)
+    assert (transcript.text, transcript.second_model, transcript.fallback) == ("How do I boil an egg?", False, True)
+    assert (first.windows_s, first.beams) == ([5.0, 10.0], [1, 3, 3])
+    assert second.windows_s == []
+
+
+@pytest.mark.parametrize(("logprob", "thorough"), [(-0.1, True), (-0.6, False)])
+def test_the_larger_model_is_not_asked_about_sure_words_nor_about_partials(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch, logprob: float, *, thorough: bool
+) -> None:
+    first, second = Scripted(["hello there"], logprob), Scripted([])
+    scripted(monkeypatch, whisper, first, second)
+    transcript = whisper.transcribe(silence(2 * SAMPLE_RATE_HZ), cancel, thorough=thorough)
+    assert (transcript.text, transcript.second_model, transcript.fallback) == ("hello there", None, False)
+    assert (first.windows_s, second.windows_s) == ([5.0], [])
+
+
+def test_what_the_larger_model_hears_twice_it_hears_again_on_the_full_window(
+    whisper: FasterWhisper, cancel: CancelFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Scripted([LOOP]), Scripted([LOOP, "Ten of clubs."])
+    scripted(monkeypatch, whisper, first, second)
+    assert whisper.transcribe(silence(5 * SAMPLE_RATE_HZ), cancel).text == "Ten of clubs."
+    assert (first.windows_s, second.windows_s) == ([6.2], [10.0, 30.0])
+
+
+@pytest.fixture(scope="session")
+def with_second(whisper_folder: Path) -> FasterWhisper:
+    return FasterWhisper(whisper_folder, AsrSettings(second_model_logprob=0.0), 2, whisper_folder)
+
+
+def test_a_second_model_hears_the_words_for_real(
+    with_second: FasterWhisper, whisper: FasterWhisper, questions: dict[str, Pcm], cancel: CancelFlag
+) -> None:
+    for question in ("france", "spider"):
+        transcript = with_second.transcribe(questions[question], cancel)
+        assert (transcript.second_model, transcript.window_s) == (True, 10.0)
+        assert words(transcript) == words(whisper.transcribe(questions[question], cancel))
+    assert with_second.transcribe(questions["france"], cancel, thorough=False).second_model is None
+
+
+def test_a_second_model_is_run_by_silence_so_that_it_is_warm_and_measured_after_the_start(
+    whisper_folder: Path, cancel: CancelFlag
+) -> None:
+    engine = FasterWhisper(whisper_folder, AsrSettings(), 2, whisper_folder)
+    assert engine.transcribe(silence(SAMPLE_RATE_HZ), cancel).second_model
+    assert not engine._pace.fits(first_s=1.0, left_s=0.1)
+
+
+def test_a_look_of_the_second_model_can_be_cancelled_wherever_it_asks(
+    with_second: FasterWhisper, questions: dict[str, Pcm]
+) -> None:
+    alone, both = Count(), Count()
+    with_second.transcribe(questions["france"], alone, thorough=False)
+    with_second.transcribe(questions["france"], both)
+    assert both.asked > alone.asked
+    for moment in range(alone.asked + 1, both.asked + 1):
+        with pytest.raises(CancelledWorkError):
+            with_second.transcribe(questions["france"], Count(moment))
+
+
+def test_a_damaged_second_model_is_refused(whisper_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="tokenizer"):
+        FasterWhisper(whisper_folder, AsrSettings(), 1, tmp_path / "none")

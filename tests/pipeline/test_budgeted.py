@@ -35,6 +35,7 @@ class Ears:
     """Recognise in a second, and in six on the full window, which doubtful words want and have no time for in less."""
 
     doubtful: bool = False
+    second_model: bool | None = None
     asked: list[float | None] = field(default_factory=list)
 
     async def transcribe(self, pcm: Pcm, *, thorough: bool = True, within_s: float | None = None) -> Transcript:
@@ -43,7 +44,8 @@ class Ears:
         hurried = wanted and within_s is not None and within_s < 6
         again = wanted and not hurried
         await CLOCK.sleep_s(6 if again else 1)
-        return Transcript("Hello.", -0.1, 0.0, len(pcm) / SAMPLE_RATE_HZ, fallback=again, hurried=hurried)
+        speech_s = len(pcm) / SAMPLE_RATE_HZ
+        return Transcript("Hello.", -0.1, 0.0, speech_s, again, hurried, self.second_model)
 
 
 @dataclass
@@ -261,6 +263,10 @@ class TestRecognition:
         scene = self.heard(4, Ears(doubtful=True))
         assert [one.seconds for one in scene.plan.spent] == [1]
         assert scene.plan.rungs == {"recognition": "no full window"}
+
+    @pytest.mark.parametrize(("looked", "rungs"), [(True, {}), (False, {"recognition": "no second model"}), (None, {})])
+    def test_the_turn_says_when_the_larger_model_had_no_time(self, looked: bool | None, rungs: dict[str, str]) -> None:
+        assert self.heard(12, Ears(second_model=looked)).plan.rungs == rungs
 
     def test_without_the_ladder_there_is_time_for_anything(self) -> None:
         scene = self.heard(-1, Ears(doubtful=True), LadderSettings(enabled=False))

@@ -84,6 +84,7 @@ def test_a_transcript_has_all_its_parts() -> None:
         "window_s": 2.0,
         "fallback": False,
         "hurried": False,
+        "second_model": None,
     }
     assert answers == [({"id": 7, "item": item}, b""), ({"id": 7, "end": "done"}, b"")]
 

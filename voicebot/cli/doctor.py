@@ -23,7 +23,7 @@ from voicebot.cli.doctor_box import check_box
 from voicebot.cli.finding import Finding
 from voicebot.config.box import AudioSettings, BoxSettings, CoreSettings
 from voicebot.config.load import Settings
-from voicebot.config.pipeline import PipelineSettings
+from voicebot.config.pipeline import PipelineSettings, companion_of
 from voicebot.config.tiers import TierSettings, kind_of
 from voicebot.config.wyoming import RemotableSettings
 from voicebot.errors import AudioDeviceError, ConfigError, EngineError, UsageError, VoicebotError
@@ -154,9 +154,10 @@ def check_cores(usable: Iterable[int], existing: int, cores: CoreSettings) -> Fi
 
 
 def check_models(settings: Settings, store: Store) -> list[Finding]:
-    """Find whether the model of each stage is installed and undamaged."""
-    stages = settings.pipeline.worker_stages.items()
-    return [check_model(stage, section.model, store) for stage, section in stages if section.engine != "scripted"]
+    """Find whether the models of each stage are installed and undamaged."""
+    stages = [pair for pair in settings.pipeline.worker_stages.items() if pair[1].engine != "scripted"]
+    named = [(stage, model) for stage, section in stages for model in (section.model, companion_of(section)) if model]
+    return [check_model(stage, model, store) for stage, model in named]
 
 
 def check_model(stage: str, model_id: str, store: Store) -> Finding:

@@ -152,6 +152,8 @@ class AsrSettings(RemotableSettings):
     second_look_logprob: float = Field(-0.5, le=0)
     second_window_s: float = Field(10.0, ge=2, le=30)
     second_beam_size: int = Field(3, ge=1, le=5)
+    second_model: str = ""
+    second_model_logprob: float = Field(-0.2, le=0)
     silence_logprob: float = Field(-1.0, le=0)
     no_speech_probability: float = Field(0.6, gt=0, le=1)
 
@@ -190,6 +192,19 @@ class TtsSettings(RemotableSettings):
     noise: float = Field(0.667, ge=0, le=2)
     rhythm_noise: float = Field(0.8, ge=0, le=2)
     lead_silence_ms: int = Field(10, ge=0, le=500)
+
+
+StageSettings = AsrSettings | SlmSettings | TtsSettings | TurnModelSettings
+
+
+def companion_of(section: StageSettings) -> str:
+    """Return the model that a stage's worker loads beside its own; empty when there is none.
+
+    It guesses for the language model, or looks again at the recogniser's doubtful words.
+    """
+    if isinstance(section, SlmSettings):
+        return section.draft_model
+    return section.second_model if isinstance(section, AsrSettings) else ""
 
 
 class ClauseSettings(Section):

@@ -52,9 +52,12 @@ class Transcript:
     window_s: float
     """How much audio, silence included, the encoder saw."""
     fallback: bool
-    """Whether a wider window had to be used after the short one."""
+    """Whether a wider window or a larger model had to look after the first look."""
     hurried: bool = False
     """Whether there was no time for the full window, although the words may be wrong."""
+    second_model: bool | None = None
+    """Whether the larger model looked at doubtful words; false when there was no time for it, None when there is none
+    or nothing was doubtful."""
 
 
 @dataclass(frozen=True, slots=True)

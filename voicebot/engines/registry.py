@@ -16,13 +16,13 @@ from voicebot.engines.scripted import (
 )
 
 
-def load_recognizer(settings: AsrSettings, model: Path, threads: int) -> Recognizer:
-    """Load the recogniser that the settings name. Raises EngineError."""
+def load_recognizer(settings: AsrSettings, model: Path, threads: int, second_model: Path | None = None) -> Recognizer:
+    """Load the recogniser that the settings name. Raises EngineError. `second_model`: looks at doubtful words again."""
     if settings.engine == "scripted":
         return ScriptedRecognizer()
     from voicebot.engines.whisper import FasterWhisper  # noqa: PLC0415
 
-    return FasterWhisper(model, settings, threads)
+    return FasterWhisper(model, settings, threads, second_model)
 
 
 def load_language_model(

@@ -34,7 +34,7 @@ def budgeted(stages: Stages, costs: Costs, settings: LadderSettings, clock: Cloc
 
 
 class BudgetedAsr:
-    """Speech to text. The full window looks at doubtful words only in a turn that has the time."""
+    """Speech to text. A larger model or the full window looks at doubtful words only in a turn that has the time."""
 
     def __init__(self, asr: Asr, costs: Costs, clock: Clock) -> None:
         self._asr = asr
@@ -49,8 +49,8 @@ class BudgetedAsr:
         began_s = self._clock.now_s()
         with self._costs.asking("asr") as cause:
             transcript = await self._asr.transcribe(pcm, thorough=thorough, within_s=within_s)
-        if transcript.hurried and plan is not None:
-            plan.rungs["recognition"] = "no full window"
+        if plan is not None and (transcript.hurried or transcript.second_model is False):
+            plan.rungs["recognition"] = "no full window" if transcript.hurried else "no second model"
         cause = Cause.SECOND_LOOK if transcript.fallback else cause
         _note(self._costs, "asr", speech_s, self._clock.now_s() - began_s, cause)
         return transcript

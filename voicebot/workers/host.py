@@ -69,16 +69,16 @@ def _run(connection: socket.socket, flags: CancelFlags) -> int:
 def load(order: Header, flags: CancelFlags) -> Service:
     """Load the engine that the first frame names, run it once so that it is warm, and return how it serves."""
     model, threads, flag = Path(order["model"]), int(order["threads"]), flags.own
+    companion = None if order["companion"] is None else Path(order["companion"])
     if order["stage"] == "asr":
-        recognizer = registry.load_recognizer(AsrSettings(**order["settings"]), model, threads)
-        recognizer.transcribe(silence(SAMPLE_RATE_HZ), flag)
+        recognizer = registry.load_recognizer(AsrSettings(**order["settings"]), model, threads, companion)
+        recognizer.transcribe(silence(SAMPLE_RATE_HZ), flag)  # doubtful, so that a second model is run as well
         return MostUrgentFirst(lambda header, payload, cancel: _transcribe(recognizer, header, payload, cancel))
     if order["stage"] == "slm":
         settings = SlmSettings(**order["settings"])
         cache, prefill_threads = Path(order["cache"]), int(order["prefill_threads"])
-        drafter = None if order["draft_model"] is None else Path(order["draft_model"])
         return Together(
-            registry.load_language_model(settings, model, threads, prefill_threads, cache, flags.alarm, drafter)
+            registry.load_language_model(settings, model, threads, prefill_threads, cache, flags.alarm, companion)
         )
     if order["stage"] == "turn":
         turn_model = registry.load_turn_model(TurnModelSettings(**order["settings"]), model, threads)

@@ -34,8 +34,8 @@ class WorkerOrder:
     prefill_threads: int
     cache: Path = Path()
     """Where the engine may keep what need not be computed again."""
-    draft_model: Path | None = None
-    """A smaller language model that guesses for the other."""
+    companion: Path | None = None
+    """A second model beside the stage's own: it guesses for a language model, or looks again at doubtful words."""
     nice: int | None = None
     """At which niceness it runs; None is the daemon's own."""
 
@@ -48,7 +48,7 @@ class WorkerOrder:
             "threads": self.threads,
             "prefill_threads": self.prefill_threads,
             "cache": str(self.cache),
-            "draft_model": None if self.draft_model is None else str(self.draft_model),
+            "companion": None if self.companion is None else str(self.companion),
         }
 
 
