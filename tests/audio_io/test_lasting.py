@@ -81,6 +81,7 @@ class FakeDevices:
         self.system = SoundSystem(nodes=frozenset({MIC, SPEAKER, MONITOR}), monitors=frozenset({MONITOR}))
         self.system = replace(self.system, ours=frozenset({MIC, SPEAKER}))
         self.opening_s = 0.05
+        self.looking_s = 0.0
         self.dies_after_s = math.inf
         self.tries = 0
         self.lists = 0
@@ -91,6 +92,7 @@ class FakeDevices:
         self.system = replace(self.system, cards=("a card",) if there else ())
 
     async def look(self) -> SoundSystem:
+        await CLOCK.sleep_s(self.looking_s)
         return self.system
 
     async def relist(self) -> None:
@@ -170,6 +172,22 @@ def test_the_timeline_goes_on_without_a_device() -> None:
     for number, (begin, end) in enumerate(gaps):
         assert begin == pytest.approx(2 + 5 * number, abs=0.05)
         assert 5 + 5 * number <= end < 5.7 + 5 * number
+
+
+@pytest.mark.parametrize("looking_s", [0.05, 0.15, 2.5])
+def test_no_moment_comes_twice_while_a_slow_system_is_asked_what_was_opened(looking_s: float) -> None:
+    async def script(devices: FakeDevices, port: LastingPort) -> None:
+        devices.looking_s = looking_s
+        for _ in range(3):
+            devices.plug(there=False)
+            await CLOCK.sleep_s(2)
+            devices.plug(there=True)
+            await CLOCK.sleep_s(4 + 2 * looking_s)
+        assert port.status()["state"] == "working"
+
+    heard = hold(script, FakeDevices())
+    assert [frame.start_sample for frame in heard.frames] == [FRAME_SAMPLES * n for n in range(len(heard.frames))]
+    assert len(heard.gaps()) == 3
 
 
 def test_the_present_never_goes_back() -> None:

@@ -177,7 +177,8 @@ class LastingPort:
                     frame = await port.next_frame()
                 except AudioDeviceError as error:
                     self._lose(port, str(error))
-            if frame is not None:
+            # What a device heard while it was still being opened has been told as a gap.
+            if frame is not None and frame.start_sample >= self._next_sample:
                 self._next_sample = frame.end_sample
                 return frame
         return None
