@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def box(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr("voicebot.cli.tune._SHIPPED", (tmp_path,))
     monkeypatch.setenv("VOICEBOT_MODELS", str(root))
     # A slow minute may not decide the test.
-    monkeypatch.setattr("voicebot.models.format_choice.LEAST_GAIN", -100.0)
+    monkeypatch.setattr("voicebot.models.format_choice.LEAST_GAIN", -math.inf)
     return Store(root, load_catalogue(root))
 
 
