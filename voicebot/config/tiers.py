@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from voicebot.config.nearby import refuse_public
 from voicebot.config.section import Section, Texts
 
 FIRST_TIER: Final = "small"
@@ -143,10 +143,5 @@ def _checked(url: str) -> str:
         raise ValueError("should be like http://192.168.1.20:8080/v1")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("should hold no user, password or query; a key goes into api_key_file")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return url  # a name, which only the network can tell
-    if address.is_global:
-        raise ValueError(f"{host} is not on the local network")
+    refuse_public(host)
     return url

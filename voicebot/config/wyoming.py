@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from voicebot.config.nearby import refuse_public
 from voicebot.config.section import Section, Texts
 from voicebot.config.web import is_loopback
 
@@ -115,12 +115,7 @@ def _checked(uri: str) -> str:
     beyond = (parts.username, parts.path, parts.query, parts.fragment)
     if parts.scheme != "tcp" or not host or not port or any(beyond) or any(map(str.isspace, uri)):
         raise ValueError("should be like tcp://192.168.1.20:10300")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return uri  # a name, which only the network can tell
-    if address.is_global:
-        raise ValueError(f"{host} is not on the local network")
+    refuse_public(host)
     return uri
 
 
