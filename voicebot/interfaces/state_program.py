@@ -78,6 +78,7 @@ class StateProgram:
         finally:
             if feeding is not None:
                 feeding.cancel()
+                await asyncio.wait([feeding])
             await _end(process)
 
     async def _feed(self, process: asyncio.subprocess.Process) -> None:
